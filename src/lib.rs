@@ -1,0 +1,11 @@
+//! Kanhe.
+pub mod lang;
+pub mod sys;
+pub mod written;
+
+pub mod disclosure;
+pub mod identity;
+
+pub mod catalogue;
+
+pub mod purpose;

@@ -1,0 +1,97 @@
+//! Places in written files and what is wrong there.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::lang::{Lang, Text};
+
+/// A position in a written file; line and column count from 1, columns in characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file as the reader knows it: relative to the control folder, or the configuration's own name.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+/// A value with the place where it was written, for errors found later.
+#[derive(Clone, Debug)]
+pub struct Placed<T> {
+    /// What was written.
+    pub value: T,
+    /// Where.
+    pub place: Place,
+}
+
+/// One thing that is wrong in a file.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// Stable name of the kind of error, such as `unknown_key`.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: Text,
+    /// What would be right, where that can be told.
+    pub help: Option<Text>,
+}
+
+impl Problem {
+    /// `FILE:LINE:COLUMN: message`, as `kanhe check` prints it.
+    pub fn line(&self, lang: Lang) -> String {
+        let Place { file, line, column } = &self.place;
+        let help = self.help.as_ref().map(|help| format!(" ({})", help.get(lang))).unwrap_or_default();
+        format!("{file}:{line}:{column}: {}{help}", self.message.get(lang))
+    }
+}
+
+/// All that was found wrong so far.
+#[derive(Debug, Default)]
+pub struct Problems {
+    errors: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
+}
+
+impl Problems {
+    /// Adds an error.
+    pub fn error(&self, place: &Place, code: &'static str, message: Text, help: Option<Text>) {
+        self.errors.borrow_mut().push(Problem { place: place.clone(), code, message, help });
+    }
+
+    /// Adds a warning: the load goes on.
+    pub fn warning(&self, place: &Place, code: &'static str, message: Text, help: Option<Text>) {
+        self.warnings.borrow_mut().push(Problem { place: place.clone(), code, message, help });
+    }
+
+    /// Whether nothing was found that forbids loading.
+    pub fn is_ok(&self) -> bool {
+        self.errors.borrow().is_empty()
+    }
+
+    /// Errors, then warnings, each by place.
+    pub fn into_parts(self) -> (Vec<Problem>, Vec<Problem>) {
+        let sorted = |problems: RefCell<Vec<Problem>>| {
+            let mut problems = problems.into_inner();
+            problems.sort_by(|a, b| a.place.cmp(&b.place));
+            problems
+        };
+        (sorted(self.errors), sorted(self.warnings))
+    }
+}
+
+/// Line and column of a byte offset in a text.
+pub fn place_in(file: &Arc<str>, text: &str, offset: usize) -> Place {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    let before = &text[..offset];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    Place {
+        file: file.clone(),
+        line: u32::try_from(before.matches('\n').count() + 1).unwrap_or(u32::MAX),
+        column: u32::try_from(before[line_start..].chars().count() + 1).unwrap_or(u32::MAX),
+    }
+}

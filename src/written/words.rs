@@ -1,0 +1,36 @@
+//! Identifiers, region codes, and the nearest known word for "did you mean".
+
+/// Whether `text` is an identifier of the control folder (DESIGN: ids, item and network names).
+pub fn is_id(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    text.len() <= 64
+        && bytes.next().is_some_and(|first| first.is_ascii_alphabetic())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+/// Whether `text` is a region code: 6 to 12 digits.
+pub fn is_region(text: &str) -> bool {
+    (6..=12).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The word of `known` that is most like `written`, for "did you mean".
+pub fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let near = known.into_iter().map(|word| (distance(word, written), word)).min()?;
+    (near.0 <= 2 + written.len() / 6).then_some(near.1)
+}
+
+/// Levenshtein's distance: how many letters differ.
+pub(super) fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}
