@@ -9,3 +9,5 @@ pub mod identity;
 pub mod catalogue;
 
 pub mod purpose;
+
+pub mod cli;
