@@ -1,20 +1,37 @@
 //! What may be shared: the policy decision point. Cedar decides; this module gives it typed entities, asks only the
 //! policies whose scope can match, and turns its answers into a [`Permit`] with a disclosure plan or a [`Denial`].
 //!
-//! - `load` reads schema, policies and invariants, and refuses what could silently never apply;
-//! - `entities` turns the control folder into Cedar entities, once per snapshot;
+//! - `load` reads schema, policies and invariants, and refuses what could silently never apply; `conform` holds the
+//!   schema against the gateway's fixed model;
+//! - `entities` turns the control folder into Cedar entities, once per snapshot, and `context` a call's circumstances;
 //! - `index` finds the policies that a request can satisfy by their scope alone;
 //! - `decide` asks for the share, then for each item from the widest form to the narrowest;
+//! - `cache` keeps decisions under exactly those circumstances that `reads` finds in the policies;
 //! - `suite` runs the officers' test cases.
 
+mod cache;
+mod conform;
+mod context;
 pub mod decide;
+mod entities;
+mod index;
+mod load;
+mod reads;
+pub mod suite;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use cedar_policy::{Authorizer, PolicyId, Schema};
 use jiff::Timestamp;
 
+use cache::Decisions;
+use decide::Call;
 pub use decide::{Decision, Denial, Permit};
+use entities::Registered;
+use index::Index;
+use suite::Case;
 
 use crate::catalogue::Catalogue;
 use crate::catalogue::route::Target;
@@ -68,18 +85,37 @@ pub struct Circumstances {
 
 /// All policies of one control snapshot, ready to decide.
 #[derive(Debug)]
-pub struct Policies {}
+pub struct Policies {
+    schema: Schema,
+    registered: Registered,
+    index: Index,
+    known: HashMap<PolicyId, Known>,
+    authorizer: Authorizer,
+    cache: Decisions,
+    cases: Vec<Case>,
+}
+
+/// What is told of a policy that determined a decision.
+#[derive(Debug)]
+struct Known {
+    id: Arc<str>,
+    flag: Option<Arc<str>>,
+}
 
 impl Policies {
     /// Reads schema, policies, invariants and test cases. Everything wrong goes to `problems`, each with its place.
     pub fn load(sources: &Sources, world: World<'_>, problems: &Problems) -> Option<Self> {
-        let _ = (sources, world, problems);
-        None
+        load::load(sources, world, problems)
     }
 
     /// Step 5 of the line: may this call be made, and what does its answer show? Any evaluation error denies.
     pub fn decide(&self, subject: &Subject, target: &Target, bound: &Bound, circumstances: &Circumstances) -> Result<Permit, Denial> {
-        let _ = (subject, target, bound, circumstances);
-        Err(Denial { policies: Vec::new(), errors: Vec::new() })
+        let (scenario, grant) = (&*bound.scenario, bound.grant.as_deref());
+        decide::decide(self, &Call { subject, target, scenario, grant, has_case: bound.case.is_some(), circumstances })
+    }
+
+    /// The officers' test cases.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
     }
 }
