@@ -12,4 +12,6 @@ pub mod purpose;
 
 pub mod policy;
 
+pub mod snapshot;
+
 pub mod cli;
