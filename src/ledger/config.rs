@@ -69,11 +69,7 @@ fn optional<T>(table: &Table<'_, '_>, key: &str, default: T, parse: fn(&str) -> 
 
 fn segment_size(text: &str) -> Result<u64, Text> {
     let size = units::size(text)?;
-    if (MIN_SEGMENT..=1 << 30).contains(&size) {
-        Ok(size)
-    } else {
-        Err(Text::new("应在 1MiB 至 1GiB 之间", "from 1MiB to 1GiB"))
-    }
+    if (MIN_SEGMENT..=1 << 30).contains(&size) { Ok(size) } else { Err(Text::new("应在 1MiB 至 1GiB 之间", "from 1MiB to 1GiB")) }
 }
 
 fn interval(text: &str) -> Result<Duration, Text> {
@@ -88,9 +84,10 @@ fn interval(text: &str) -> Result<Duration, Text> {
 fn register(text: &str) -> Result<(), Text> {
     match text {
         "sqlite" | "off" => Ok(()),
-        _ if text.starts_with("postgres://") => {
-            Err(Text::new("PostgreSQL 登记库尚未提供，请写 `sqlite` 或 `off`", "a PostgreSQL register comes with later work: write `sqlite` or `off`"))
-        }
+        _ if text.starts_with("postgres://") => Err(Text::new(
+            "PostgreSQL 登记库尚未提供，请写 `sqlite` 或 `off`",
+            "a PostgreSQL register comes with later work: write `sqlite` or `off`",
+        )),
         _ => Err(Text::new("应为 `sqlite` 或 `off`", "`sqlite` or `off`")),
     }
 }

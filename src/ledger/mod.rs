@@ -177,7 +177,9 @@ impl Ledger {
             threads: Mutex::new(threads),
             _lock: lock,
         };
-        ledger.close_unknown(&left_open).map_err(|_| OpenError::refused(&config.folder, "无法补记未结的提供", "open shares cannot be closed"))?;
+        ledger
+            .close_unknown(&left_open)
+            .map_err(|_| OpenError::refused(&config.folder, "无法补记未结的提供", "open shares cannot be closed"))?;
         Ok(ledger)
     }
 

@@ -197,19 +197,17 @@ pub fn read(folder: &Path, from: u64, mut each: impl FnMut(Record) -> ControlFlo
 pub fn show(folder: &Path, index: u64) -> io::Result<Option<(Record, Option<Record>)>> {
     let mut found: Option<Record> = None;
     let mut settled = None;
-    read(folder, index, |record| {
-        match &found {
-            None => {
-                let granted = Gist::read(&record.entry).is_some_and(|gist| is_granted(&gist));
-                found = Some(record);
-                if granted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            }
-            Some(_) if Gist::read(&record.entry).is_some_and(|gist| gist.effect() == super::entry::Effect::Closes(index)) => {
-                settled = Some(record);
-                ControlFlow::Break(())
-            }
-            Some(_) => ControlFlow::Continue(()),
+    read(folder, index, |record| match &found {
+        None => {
+            let granted = Gist::read(&record.entry).is_some_and(|gist| is_granted(&gist));
+            found = Some(record);
+            if granted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         }
+        Some(_) if Gist::read(&record.entry).is_some_and(|gist| gist.effect() == super::entry::Effect::Closes(index)) => {
+            settled = Some(record);
+            ControlFlow::Break(())
+        }
+        Some(_) => ControlFlow::Continue(()),
     })?;
     Ok(found.filter(|record| record.index == index).map(|record| (record, settled)))
 }

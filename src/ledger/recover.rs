@@ -73,10 +73,16 @@ pub(super) fn recover(config: &Config, signer: Signer, volume: Arc<dyn Volume>, 
     let folder = &config.folder;
     let path = folder.join("checkpoint");
     let note = fs::read(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => OpenError::refused(&path, "缺少检查点，但目录不为空：不会另起新台账", "the checkpoint is missing but the folder is not empty: no new history is begun here"),
+        io::ErrorKind::NotFound => OpenError::refused(
+            &path,
+            "缺少检查点，但目录不为空：不会另起新台账",
+            "the checkpoint is missing but the folder is not empty: no new history is begun here",
+        ),
         _ => OpenError::io(&path, &error),
     })?;
-    let wrong = || OpenError::refused(&path, "检查点不是以本网关的名称和密钥签名的", "the checkpoint is not signed with this gateway's name and key");
+    let wrong = || {
+        OpenError::refused(&path, "检查点不是以本网关的名称和密钥签名的", "the checkpoint is not signed with this gateway's name and key")
+    };
     let (size, root) = checkpoint::read(&signer, &config.name, &note).ok_or_else(wrong)?;
     let mut tree = Tree::read(folder, size).map_err(|error| OpenError::io(&folder.join("tile"), &error))?;
     if tree.root() != root {
@@ -173,7 +179,9 @@ impl Tail<'_> {
     }
 
     fn replay_batch(&mut self, path: &Path, batch: &Batch) -> Result<(), OpenError> {
-        let broken = || OpenError::refused(path, "日志中的序号不连续或记录无法读取", "the journal's indices do not follow, or an entry cannot be read");
+        let broken = || {
+            OpenError::refused(path, "日志中的序号不连续或记录无法读取", "the journal's indices do not follow, or an entry cannot be read")
+        };
         if self.next != Some(batch.first) || (batch.first < self.size && batch.end() > self.size) {
             return Err(broken());
         }
@@ -220,7 +228,13 @@ fn check_copy(config: &Config, publisher: &Publisher) -> Result<(), OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(OpenError::io(path, &error)),
     };
-    let wrong = || OpenError::refused(path, "检查点副本不是以本网关的名称和密钥签名的", "the checkpoint copy is not signed with this gateway's name and key");
+    let wrong = || {
+        OpenError::refused(
+            path,
+            "检查点副本不是以本网关的名称和密钥签名的",
+            "the checkpoint copy is not signed with this gateway's name and key",
+        )
+    };
     let (size, root) = checkpoint::read(&publisher.signer, &config.name, &note).ok_or_else(wrong)?;
     if size > publisher.tree.size() {
         let written = publisher.tree.size();
@@ -231,7 +245,9 @@ fn check_copy(config: &Config, publisher: &Publisher) -> Result<(), OpenError> {
         ));
     }
     let own = root_at(&config.folder, size, publisher.tree.size()).map_err(|error| OpenError::io(&config.folder.join("tile"), &error))?;
-    (own == root).then_some(()).ok_or_else(|| OpenError::refused(path, "台账与检查点副本不一致", "the log is inconsistent with the checkpoint copy"))
+    (own == root)
+        .then_some(())
+        .ok_or_else(|| OpenError::refused(path, "台账与检查点副本不一致", "the log is inconsistent with the checkpoint copy"))
 }
 
 /// Whether an entry opens a share; for counts.

@@ -143,7 +143,8 @@ impl<'a> Audit<'a> {
             let index = n * 256 + position;
             let short = || Bad::new(index, "the entry bundle ends before this entry");
             let (length, after) = rest.split_at_checked(2).ok_or_else(short)?;
-            let (entry, after) = after.split_at_checked(length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))).ok_or_else(short)?;
+            let (entry, after) =
+                after.split_at_checked(length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))).ok_or_else(short)?;
             rest = after;
             let hash = record_hash(entry);
             let at = usize::try_from(position).unwrap_or(0) * 32;
@@ -192,7 +193,10 @@ impl<'a> Audit<'a> {
             let n = self.size >> (8 * (u32::from(level) + 1));
             let width = u32::try_from(hashes.len() / 32).unwrap_or(256);
             if !self.file(Some(level), n, width)?.starts_with(hashes) {
-                return Err(Bad::new(n << (8 * (u32::from(level) + 1)), format!("the partial tile {level}/{n} is not that of its entries")));
+                return Err(Bad::new(
+                    n << (8 * (u32::from(level) + 1)),
+                    format!("the partial tile {level}/{n} is not that of its entries"),
+                ));
             }
         }
         Ok(())

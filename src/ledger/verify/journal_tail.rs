@@ -90,7 +90,8 @@ impl Tail {
             rest = rest.get(length..).unwrap_or_default();
         }
         let whole = |part: &[u8]| frame(part).is_some_and(|(kind, _, body, _)| kind == 2 && batch(part, log, body).is_some());
-        if rest.chunks(64).enumerate().skip(1).any(|(n, chunk)| chunk.starts_with(b"KHJ1") && whole(rest.get(n * 64..).unwrap_or_default())) {
+        if rest.chunks(64).enumerate().skip(1).any(|(n, chunk)| chunk.starts_with(b"KHJ1") && whole(rest.get(n * 64..).unwrap_or_default()))
+        {
             return Err(Bad::new(next, "the journal is damaged before entries that were acknowledged"));
         }
         Ok(())
