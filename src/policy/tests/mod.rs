@@ -1,0 +1,6 @@
+//! Tests of the policy decision point over the shipped control folder.
+
+mod differential;
+mod loading;
+mod plans;
+mod world;
