@@ -34,19 +34,19 @@ use super::{Exit, Settings};
 use crate::lang::Text;
 use crate::sys;
 
-/// Show the gateway at work: a fictional province, synthetic people, real sockets.
+/// Arguments of `kanhe demo`.
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
-    /// Folder for keys, control folder, ledger and tokens; without it a fresh one under the system's temporary folder.
+    /// 演示文件夹，默认在系统临时目录下新建 · the demo's folder; by default a fresh one under the system's temporary folder
     #[arg(long)]
     pub dir: Option<PathBuf>,
-    /// Port of the gateway; 0 takes a free one.
+    /// 网关端口，0 为自动选择 · the gateway's port; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-    /// Port of the admin listener; 0 takes a free one.
+    /// 管理端口，0 为自动选择 · the admin listener's port; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     pub admin_port: u16,
-    /// Stop after the story: exit code 0 only if each step came out as told.
+    /// 演示完即停止，各步骤均与所述一致时退出码为 0 · stop after the story: exit code 0 only if each step came out as told
     #[arg(long)]
     pub exit: bool,
 }

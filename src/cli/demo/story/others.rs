@@ -164,7 +164,7 @@ fn stranger(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
 fn bound(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
     let call = population().token("housing-bound").purpose("housing");
     let without = stage.call(step, &call)?;
-    step.equal("无证书：状态码", "without: status", 401, without.status);
+    step.refused(&without, 401, "certificate_required");
     let with = stage.call(step, &call.certificate())?;
     step.shared(&with);
     Ok(())
