@@ -40,7 +40,10 @@ static FILES: &[(&str, &str)] = files![
     "scenarios/macro-control.toml",
     "scenarios/patrol.toml",
     "schema.cedarschema",
-    "tests/story.toml",
+    "tests/flood.toml",
+    "tests/housing.toml",
+    "tests/macro-control.toml",
+    "tests/patrol.toml",
 ];
 
 const CALENDAR: &str = "policies/calendar.toml";
