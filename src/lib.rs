@@ -11,4 +11,6 @@ pub mod catalogue;
 
 pub mod purpose;
 
+pub mod policy;
+
 pub mod cli;

@@ -1,0 +1,267 @@
+//! The decision: may this call be made, and in which form does its answer show each item? Step 5 of the line.
+//!
+//! The share is asked first, then each item from the widest form to the narrowest. Asked are only the forms that the
+//! bound grant lists, for items that may be shared at all and lie within the scenario's grade; a mask is asked only
+//! where the item has a preset, and opaque content, which cannot be rewritten, in full or not at all. A call whose
+//! answer would show nothing is denied, naming the forbids that narrowed it. Whatever cannot be evaluated denies the
+//! whole call: Cedar skips a policy that errs, a forbid too.
+
+use std::collections::BTreeSet;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use cedar_policy::{Context, Decision as Answer, Entities, EntityUid, Request};
+
+use super::cache::{Outcome, Scope, Seen};
+use super::context;
+use super::entities::{Asset, Lineage, TYPES, action, grant_entity, item_id, uid};
+use super::index::Slice;
+use super::reads::Reads;
+use super::{Circumstances, Policies};
+use crate::catalogue::route::Target;
+use crate::catalogue::{Item, Kind, Sharing};
+use crate::disclosure::{ContentKind, Form, Plan, PlannedItem};
+use crate::identity::Subject;
+use crate::purpose::{Grant, Scenario};
+
+/// What was decided for a call that may be made; shared with the cache, so that a warm decision copies nothing.
+#[derive(Debug)]
+pub struct Decision {
+    /// The determining policies of the call and of each chosen form, sorted.
+    pub policies: Vec<Arc<str>>,
+    /// `@flag` of those policies, sorted.
+    pub flags: Vec<Arc<str>>,
+    /// What the answer shows.
+    pub plan: Arc<Plan>,
+    /// The highest grade among what is shown, and no lower than the resource's (stricter grade wins, 就高从严).
+    pub effective_grade: i64,
+}
+
+/// The proof that a call was decided and allowed. Minted here alone, eaten by the commit to the ledger.
+#[derive(Debug)]
+#[must_use]
+pub struct Permit(Arc<Decision>);
+
+impl Permit {
+    /// Gives up the proof for what was decided.
+    pub fn into_decision(self) -> Arc<Decision> {
+        self.0
+    }
+}
+
+impl Deref for Permit {
+    type Target = Decision;
+
+    fn deref(&self) -> &Decision {
+        &self.0
+    }
+}
+
+/// Why a call may not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The determining forbids, sorted; empty: nothing permits it.
+    pub policies: Vec<Arc<str>>,
+    /// Policies that could not be evaluated: an incident, and always a denial, since Cedar skips a forbid that errs.
+    pub errors: Vec<String>,
+}
+
+impl Denial {
+    fn incident(error: String) -> Self {
+        Self { policies: Vec::new(), errors: vec![error] }
+    }
+}
+
+/// One call, as policies see it.
+pub(super) struct Call<'c> {
+    pub(super) subject: &'c Subject,
+    pub(super) target: &'c Target,
+    pub(super) scenario: &'c Scenario,
+    pub(super) grant: Option<&'c Grant>,
+    pub(super) has_case: bool,
+    pub(super) circumstances: &'c Circumstances,
+}
+
+/// From the cache, or decided and kept.
+pub(super) fn decide(policies: &Policies, call: &Call<'_>) -> Result<Permit, Denial> {
+    let scope = Arc::new(Scope::of(call));
+    if let Some(reads) = policies.cache.reads(&scope)
+        && let Some(seen) = Seen::of(call, &reads)
+        && let Some(outcome) = policies.cache.outcome(&scope, seen)
+    {
+        return outcome.map(Permit).map_err(|denial| (*denial).clone());
+    }
+    let (reads, outcome) = decide_cold(policies, call);
+    // An incident is told again on every call.
+    let incident = matches!(&outcome, Err(denial) if !denial.errors.is_empty());
+    if let (Some(reads), false) = (reads, incident) {
+        policies.cache.keep(scope, call, reads, &outcome);
+    }
+    outcome.map(Permit).map_err(|denial| (*denial).clone())
+}
+
+/// The decision without any cache, and the circumstances that its policies read.
+pub(super) fn decide_cold(policies: &Policies, call: &Call<'_>) -> (Option<Reads>, Outcome) {
+    match Judge::new(policies, call) {
+        Ok(judge) => {
+            let outcome = judge.judge().map(Arc::new).map_err(Arc::new);
+            (Some(judge.reads), outcome)
+        }
+        Err(error) => (None, Err(Arc::new(Denial::incident(error)))),
+    }
+}
+
+/// An item and the policies to ask for each form that comes into question, widest first.
+struct Candidate<'c> {
+    item: &'c Item,
+    lineage: &'c Lineage,
+    forms: Vec<(Form, Arc<Slice>)>,
+}
+
+/// Everything that one call's questions share.
+struct Judge<'c> {
+    policies: &'c Policies,
+    call: &'c Call<'c>,
+    asset: &'c Asset,
+    principal: EntityUid,
+    context: Context,
+    entities: Entities,
+    share: Arc<Slice>,
+    candidates: Vec<Candidate<'c>>,
+    reads: Reads,
+}
+
+impl<'c> Judge<'c> {
+    fn new(policies: &'c Policies, call: &'c Call<'c>) -> Result<Self, String> {
+        let resource = &call.target.resource;
+        let registered = &policies.registered;
+        let asset = registered.asset(&resource.id).ok_or_else(|| format!("resource `{}` is not in this snapshot", resource.id))?;
+        let Subject { requester, department, roles, .. } = call.subject;
+        let purpose = [Some(uid(&TYPES.scenario, &call.scenario.id)), call.grant.map(|grant| uid(&TYPES.grant, &grant.id))];
+        let purpose = purpose.into_iter().flatten();
+        let mut ancestors = registered.above_requester(department, roles);
+        ancestors.extend(purpose.clone());
+        let principal = Lineage { uid: uid(&TYPES.requester, &requester.id), ancestors };
+
+        let share = policies.index.slice(&action(call.target.operation.kind.name()), &principal, &asset.resource)?;
+        let mut candidates = Vec::with_capacity(asset.items.len());
+        for (item, lineage) in resource.items.iter().zip(&asset.items).filter(|(item, _)| call.carries(item)) {
+            let forms = call.forms(item).into_iter();
+            let forms = forms.map(|form| Ok((form, policies.index.slice(&action(form.name()), &principal, lineage)?)));
+            candidates.push(Candidate { item, lineage, forms: forms.collect::<Result<_, String>>()? });
+        }
+
+        let mut reads = share.reads.clone();
+        let mut named: BTreeSet<&EntityUid> = share.named.iter().collect();
+        for (_, slice) in candidates.iter().flat_map(|candidate| &candidate.forms) {
+            reads.merge(&slice.reads);
+            named.extend(&slice.named);
+        }
+        let mut own = vec![registered.requester(requester, department, roles, purpose.clone())?];
+        own.extend(call.grant.map(|grant| grant_entity(grant, &asset.resource.uid)).transpose()?);
+        let seeds = named.into_iter().cloned().chain(principal.ancestors.iter().cloned());
+        let entities = registered.for_call(asset, own, seeds, &policies.schema)?;
+        let context = context::of(call)?;
+        Ok(Self { policies, call, asset, principal: principal.uid, context, entities, share, candidates, reads })
+    }
+
+    fn judge(&self) -> Result<Decision, Denial> {
+        let kind = action(self.call.target.operation.kind.name());
+        let share = self.ask(kind, &self.asset.resource.uid, &self.share, true)?;
+        if !share.allowed {
+            return Err(Denial { policies: self.names(&share.reasons), errors: Vec::new() });
+        }
+        let mut determining = share.reasons;
+        let mut effective_grade = self.call.target.resource.grade;
+        let mut items = Vec::with_capacity(self.candidates.len());
+        let mut checked = BTreeSet::new();
+        for candidate in &self.candidates {
+            let mut narrowed_by = None;
+            let mut chosen = None;
+            for (form, slice) in &candidate.forms {
+                // One check per action holds for every item: same types, same context.
+                let answer = self.ask(action(form.name()), &candidate.lineage.uid, slice, checked.insert(*form))?;
+                if answer.allowed {
+                    determining.extend(answer.reasons);
+                    effective_grade = effective_grade.max(candidate.item.grade);
+                    chosen = Some(*form);
+                    break;
+                }
+                narrowed_by = narrowed_by.or_else(|| self.names(&answer.reasons).into_iter().next());
+            }
+            items.push(planned(candidate.item, chosen, narrowed_by));
+        }
+        if items.iter().all(|item| item.form.is_none()) {
+            let forbids: BTreeSet<_> = items.into_iter().filter_map(|item| item.narrowed_by).collect();
+            return Err(Denial { policies: forbids.into_iter().collect(), errors: Vec::new() });
+        }
+        let flags: BTreeSet<_> = determining.iter().filter_map(|id| self.policies.known.get(id)?.flag.clone()).collect();
+        let operation = &self.call.target.operation;
+        let plan = Plan { items, content: operation.content, records: operation.records.clone(), max_records: operation.max_records };
+        let policies = self.names(&determining);
+        Ok(Decision { policies, flags: flags.into_iter().collect(), plan: Arc::new(plan), effective_grade })
+    }
+
+    fn ask(&self, action: EntityUid, resource: &EntityUid, slice: &Slice, check: bool) -> Result<Asked, Denial> {
+        let schema = check.then_some(&self.policies.schema);
+        let request = Request::new(self.principal.clone(), action, resource.clone(), self.context.clone(), schema)
+            .map_err(|error| Denial::incident(error.to_string()))?;
+        let response = self.policies.authorizer.is_authorized(&request, &slice.policies, &self.entities);
+        let mut errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
+        if !errors.is_empty() {
+            errors.sort_unstable();
+            return Err(Denial { policies: Vec::new(), errors });
+        }
+        let reasons = response.diagnostics().reason().cloned().collect();
+        Ok(Asked { allowed: response.decision() == Answer::Allow, reasons })
+    }
+
+    fn names(&self, ids: &BTreeSet<cedar_policy::PolicyId>) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = ids.iter().filter_map(|id| Some(self.policies.known.get(id)?.id.clone())).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// Cedar's answer to one question.
+struct Asked {
+    allowed: bool,
+    reasons: BTreeSet<cedar_policy::PolicyId>,
+}
+
+impl Call<'_> {
+    /// Whether the operation's answer carries the item at all: opaque content is the implicit item `*` alone.
+    fn carries(&self, item: &Item) -> bool {
+        (&*item.name == "*") == (self.target.operation.content == ContentKind::Opaque)
+    }
+
+    /// The forms that come into question before any policy is asked, widest first.
+    fn forms(&self, item: &Item) -> Vec<Form> {
+        let resource = &self.target.resource;
+        // A verify call shows nothing; conditions may not be added to unconditional resources (order 809, article 15).
+        let graded = resource.sharing == Sharing::Unconditional || item.grade <= self.scenario.max_grade;
+        if self.target.operation.kind == Kind::Verify || item.sharing == Sharing::NotShared || !graded {
+            return Vec::new();
+        }
+        let approved = self.grant.map(|grant| grant.items.get(item_id(&resource.id, &item.name).as_str()));
+        let possible = |form: &Form| match form {
+            Form::Reveal => true,
+            Form::Mask => item.mask.is_some(),
+            Form::Pseudonymise => self.target.operation.content != ContentKind::Opaque,
+            Form::Compare => false,
+        };
+        let granted = |form: &Form| approved.is_none_or(|forms| forms.is_some_and(|forms| forms.contains(form)));
+        Form::SHOWN.into_iter().filter(|form| possible(form) && granted(form)).collect()
+    }
+}
+
+fn planned(item: &Item, form: Option<Form>, narrowed_by: Option<Arc<str>>) -> PlannedItem {
+    PlannedItem {
+        name: item.name.clone(),
+        paths: item.paths.clone(),
+        form,
+        preset: item.mask.clone(),
+        joinable: item.joinable,
+        narrowed_by,
+    }
+}

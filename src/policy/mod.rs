@@ -1,0 +1,124 @@
+//! What may be shared: the policy decision point. Cedar decides; this module gives it typed entities, asks only the
+//! policies whose scope can match, and turns its answers into a [`Permit`] with a disclosure plan or a [`Denial`].
+//!
+//! - `load` reads schema, policies and invariants, and refuses what could silently never apply; `conform` holds the
+//!   schema against the gateway's fixed model;
+//! - `entities` turns the control folder into Cedar entities, once per snapshot, and `context` a call's circumstances;
+//! - `index` finds the policies that a request can satisfy by their scope alone;
+//! - `decide` asks for the share, then for each item from the widest form to the narrowest;
+//! - `cache` keeps decisions under exactly those circumstances that `reads` finds in the policies;
+//! - `suite` runs the officers' test cases.
+
+mod cache;
+mod conform;
+mod context;
+pub mod decide;
+mod entities;
+mod index;
+mod load;
+mod reads;
+pub mod suite;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use cedar_policy::{Authorizer, PolicyId, Schema};
+use jiff::Timestamp;
+
+use cache::Decisions;
+use decide::Call;
+pub use decide::{Decision, Denial, Permit};
+use entities::Registered;
+use index::Index;
+use suite::Case;
+
+use crate::catalogue::Catalogue;
+use crate::catalogue::route::Target;
+use crate::identity::Subject;
+use crate::identity::parties::Parties;
+use crate::purpose::Purposes;
+use crate::purpose::bind::Bound;
+use crate::written::Problems;
+
+/// The texts that policies are loaded from, each with its path relative to the control folder.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// `schema.cedarschema`.
+    pub schema: (String, String),
+    /// `*.cedar`.
+    pub policies: Vec<(String, String)>,
+    /// `invariants/*.cedar`.
+    pub invariants: Vec<(String, String)>,
+    /// `tests/*.toml`.
+    pub suites: Vec<(String, String)>,
+}
+
+/// What policies speak about: the rest of the control folder.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// Who asks.
+    pub parties: &'a Parties,
+    /// What for data.
+    pub catalogue: &'a Catalogue,
+    /// What for.
+    pub purposes: &'a Purposes,
+}
+
+/// What a decision depends on beside subject, target and purpose; the rest of Cedar's context (`has_case`, `bound`,
+/// `operator_roles`, `operator_clearance`) comes from the call's `Bound` and `Subject`.
+#[derive(Clone, Debug)]
+pub struct Circumstances {
+    /// When the call is decided.
+    pub time: Timestamp,
+    /// Where it comes from.
+    pub source: IpAddr,
+    /// The configured name of that network; `other` where none has it.
+    pub network: Arc<str>,
+    /// Whether offices work now.
+    pub work_time: bool,
+    /// When that changes to false, where it is true.
+    pub work_period_ends: Option<Timestamp>,
+    /// Whether the bound scenario's emergency order is in force.
+    pub emergency: bool,
+}
+
+/// All policies of one control snapshot, ready to decide.
+#[derive(Debug)]
+pub struct Policies {
+    schema: Schema,
+    registered: Registered,
+    index: Index,
+    known: HashMap<PolicyId, Known>,
+    authorizer: Authorizer,
+    cache: Decisions,
+    cases: Vec<Case>,
+}
+
+/// What is told of a policy that determined a decision.
+#[derive(Debug)]
+struct Known {
+    id: Arc<str>,
+    flag: Option<Arc<str>>,
+}
+
+impl Policies {
+    /// Reads schema, policies, invariants and test cases. Everything wrong goes to `problems`, each with its place.
+    pub fn load(sources: &Sources, world: World<'_>, problems: &Problems) -> Option<Self> {
+        load::load(sources, world, problems)
+    }
+
+    /// Step 5 of the line: may this call be made, and what does its answer show? Any evaluation error denies.
+    pub fn decide(&self, subject: &Subject, target: &Target, bound: &Bound, circumstances: &Circumstances) -> Result<Permit, Denial> {
+        let (scenario, grant) = (&*bound.scenario, bound.grant.as_deref());
+        decide::decide(self, &Call { subject, target, scenario, grant, has_case: bound.case.is_some(), circumstances })
+    }
+
+    /// The officers' test cases.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
+    }
+}
+
+#[cfg(test)]
+mod tests;
