@@ -189,7 +189,7 @@ impl Ledger {
             let settled = entry::Settled { id: &id, receipt_of, outcome: "unknown", ..entry::Settled::default() };
             let draft = settled.draft().map_err(|_| Unavailable::Poisoned)?;
             // They become durable before or with the first share: the queue keeps order.
-            let _ = self.append_or_wait(draft)?;
+            drop(self.append_or_wait(draft)?);
         }
         Ok(())
     }
@@ -260,7 +260,8 @@ impl Ledger {
         self.shared.checkpoint().to_vec()
     }
 
-    /// Writes what waits, signs a last checkpoint and stops the threads; a second call changes nothing.
+    /// Writes what waits, signs a last checkpoint and stops the threads; a second call changes nothing. The folder is
+    /// free for another process once the ledger is dropped.
     pub fn close(self: &Arc<Self>) {
         self.stop();
     }

@@ -45,7 +45,7 @@ pub(super) fn ready_folder(folder: &Path, create: bool) -> Result<bool, OpenErro
     }
     if absent {
         fs::create_dir_all(folder).map_err(|error| OpenError::io(folder, &error))?;
-        folder.parent().map_or(Ok(()), |above| sync_if_named(above)).map_err(|error| OpenError::io(folder, &error))?;
+        folder.parent().map_or(Ok(()), sync_if_named).map_err(|error| OpenError::io(folder, &error))?;
     }
     Ok(absent)
 }

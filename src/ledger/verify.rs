@@ -223,10 +223,11 @@ impl<'a> Audit<'a> {
             ("share.settled", Some(granted)) if self.open.remove(&granted) => {}
             ("share.settled", _) => return Err(Bad::new(index, "it settles no share that is open")),
             // A start closes what was left open before it says that it started.
-            ("gateway.started", _) => match self.open.first() {
-                Some(left) => return Err(Bad::new(*left, "the share was neither settled nor closed before the next start")),
-                None => {}
-            },
+            ("gateway.started", _) => {
+                if let Some(left) = self.open.first() {
+                    return Err(Bad::new(*left, "the share was neither settled nor closed before the next start"));
+                }
+            }
             _ => {}
         }
         Ok(())
