@@ -1,12 +1,22 @@
 //! What an answer shows: the plan of forms per item, and the rewriters that carry it out and fail closed.
 
+pub mod field;
+pub mod head;
+pub mod json;
 pub mod path;
 pub mod preset;
+pub mod pseudonym;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
+pub use json::{Compiled, Rewritten};
 pub use path::JsonPath;
 pub use preset::Preset;
+pub use pseudonym::{PseudonymKey, Pseudonyms};
+
+use crate::lang::Text;
 
 /// The form in which an item is disclosed, from the widest to the narrowest. Omitted items have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,4 +83,88 @@ pub struct Plan {
     pub records: JsonPath,
     /// More records than this are not disclosed.
     pub max_records: u64,
+}
+
+impl Plan {
+    /// Whether opaque content leaves: whole where the implicit item `*` is revealed, otherwise not at all.
+    pub fn discloses_whole(&self) -> bool {
+        self.content == ContentKind::Opaque
+            && matches!(self.items.as_slice(), [item] if &*item.name == "*" && item.form == Some(Form::Reveal))
+    }
+
+    /// The value of the field `Share-Disclosure`; kept by [`Compiled`], so that it is made once per plan.
+    pub fn field(&self) -> String {
+        field::value(self)
+    }
+}
+
+/// What an answer showed in the end, for the settled entry. The plan says what it was allowed to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// How many records.
+    pub records: u64,
+    /// For each item that was shown, how many values in which form.
+    pub items: BTreeMap<Arc<str>, BTreeMap<&'static str, u64>>,
+    /// How many values became null because they had no shape that their form could work on.
+    pub unfit: u64,
+}
+
+impl Outcome {
+    /// Of opaque content that left whole.
+    pub fn whole() -> Self {
+        let items = BTreeMap::from([(Arc::from("*"), BTreeMap::from([(Form::Reveal.name(), 1)]))]);
+        Self { records: 1, items, unfit: 0 }
+    }
+}
+
+/// Why an answer is not disclosed: `disclosure_failed` to the caller. Holds nothing of the answer, so that it can be logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The answer's head does not promise what the catalogue declares.
+    Head(head::Error),
+    /// The answer's content is not strict JSON of the declared shape.
+    Json(json::Error),
+    /// The answer is larger than what is held for judging.
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+}
+
+impl Error {
+    /// What the caller is told.
+    pub fn public(&self) -> Text {
+        match self {
+            Self::Head(error) => error.public(),
+            Self::Json(error) => error.public(),
+            Self::TooLarge { limit } => Text::new(
+                format!("提供部门的应答超过 {limit} 字节，无法逐项核对，未予提供"),
+                format!("the provider's answer is larger than {limit} bytes and cannot be judged item by item"),
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Head(error) => error.fmt(f),
+            Self::Json(error) => error.fmt(f),
+            Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<head::Error> for Error {
+    fn from(error: head::Error) -> Self {
+        Self::Head(error)
+    }
+}
+
+impl From<json::Error> for Error {
+    fn from(error: json::Error) -> Self {
+        Self::Json(error)
+    }
 }

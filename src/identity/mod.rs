@@ -17,11 +17,11 @@ use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
 use crate::lang::Text;
-use mtls::PeerCertificate;
 use parties::{Department, Requester};
 
 pub use authenticate::{Authenticator, StartError};
 pub use issuer::{Binding, ClaimNames, Config, IssuerConfig, JwksSource, RemoteJwks};
+pub use mtls::PeerCertificate;
 
 /// Who asks, for which department, on behalf of which operator. Made by `Authenticator::authenticate` alone.
 #[derive(Debug)]

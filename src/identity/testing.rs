@@ -1,5 +1,7 @@
 //! For the tests of this module: keys minted on the spot, tokens of any shape, and a small world of parties.
 
+pub(super) mod tls;
+
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand::SystemRandom;

@@ -1,0 +1,155 @@
+//! A plan made ready for rewriting: all paths in one trie, so that each name of an answer is looked up once.
+//!
+//! Where in the trie a value stands is a set of nodes: more than one only where a `..name` is open. A node whose
+//! path goes on with `..name` has a *loop* node beside it, which stays in the set of everything beneath.
+
+use std::sync::Arc;
+
+use super::super::path::Segment;
+use super::super::{Form, JsonPath, Plan, Preset};
+
+/// Plan, paths and field of one decision; kept beside the decision, shared by its calls.
+#[derive(Debug)]
+pub struct Compiled {
+    pub(super) nodes: Vec<Node>,
+    pub(super) items: Vec<Item>,
+    pub(super) max_records: u64,
+    field: String,
+}
+
+/// What the rewriter needs of a planned item.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) name: Arc<str>,
+    pub(super) form: Option<Form>,
+    pub(super) preset: Option<Preset>,
+    pub(super) joinable: bool,
+}
+
+/// A place that some path goes through or ends at.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    /// By name, sorted.
+    names: Vec<(Box<str>, usize)>,
+    elements: Option<usize>,
+    /// The loop node of the `..` that follows here.
+    pub(super) descend: Option<usize>,
+    /// This is a loop node.
+    pub(super) loops: bool,
+    /// The item that ends here; of several the one in the narrowest form.
+    pub(super) item: Option<usize>,
+    /// A record ends here.
+    pub(super) record: bool,
+    /// An object here leads to an item that is shown.
+    pub(super) shows_members: bool,
+    /// An array here does.
+    pub(super) shows_elements: bool,
+}
+
+impl Compiled {
+    /// Makes a plan ready.
+    pub fn new(plan: &Plan) -> Self {
+        let items = plan.items.iter().map(|item| Item {
+            name: item.name.clone(),
+            // Compared items are shown in no form.
+            form: item.form.filter(|form| *form != Form::Compare),
+            preset: item.preset.clone(),
+            joinable: item.joinable,
+        });
+        let mut compiled =
+            Self { nodes: vec![Node::default()], items: items.collect(), max_records: plan.max_records, field: plan.field() };
+        for (index, item) in plan.items.iter().enumerate() {
+            for path in &item.paths {
+                let node = compiled.insert(path);
+                let other = compiled.nodes[node].item;
+                compiled.nodes[node].item = Some(other.map_or(index, |other| compiled.narrower(other, index)));
+            }
+        }
+        let records = compiled.insert(&plan.records);
+        compiled.nodes[records].record = true;
+        compiled.mark(0);
+        compiled
+    }
+
+    /// The value of `Share-Disclosure`.
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// Of two items the one in the narrower form, omission being the narrowest; of equals the catalogue's first.
+    pub(super) fn narrower(&self, a: usize, b: usize) -> usize {
+        let rank = |index: usize| self.items[index].form.map_or(u8::MAX, |form| form as u8);
+        if (rank(b), a) > (rank(a), b) { b } else { a }
+    }
+
+    /// The node at the end of a path, made if it is not there.
+    fn insert(&mut self, path: &JsonPath) -> usize {
+        path.0.iter().fold(0, |node, segment| match segment {
+            Segment::Name(name) => self.named(node, name),
+            Segment::Elements => {
+                let next = self.nodes[node].elements.unwrap_or(self.nodes.len());
+                self.nodes[node].elements = Some(next);
+                self.ensure(next)
+            }
+            Segment::Descendant(name) => {
+                let next = self.nodes[node].descend.unwrap_or(self.nodes.len());
+                self.nodes[node].descend = Some(next);
+                self.ensure(next);
+                self.nodes[next].loops = true;
+                self.named(next, name)
+            }
+        })
+    }
+
+    fn named(&mut self, node: usize, name: &str) -> usize {
+        let next = self.nodes.len();
+        let names = &mut self.nodes[node].names;
+        match names.binary_search_by(|(known, _)| (**known).cmp(name)) {
+            Ok(at) => names[at].1,
+            Err(at) => {
+                names.insert(at, (name.into(), next));
+                self.ensure(next)
+            }
+        }
+    }
+
+    fn ensure(&mut self, node: usize) -> usize {
+        if node == self.nodes.len() {
+            self.nodes.push(Node::default());
+        }
+        node
+    }
+
+    /// Marks what leads to shown items; whether this node itself does. Paths are short, so the recursion is shallow.
+    fn mark(&mut self, node: usize) -> bool {
+        let children: Vec<_> = self.nodes[node].names.iter().map(|(_, child)| *child).collect();
+        let descend = self.nodes[node].descend.is_some_and(|below| self.mark(below));
+        let members = children.into_iter().fold(false, |shows, child| self.mark(child) | shows);
+        let elements = self.nodes[node].elements.is_some_and(|child| self.mark(child));
+        let loops = self.nodes[node].loops && members;
+        let this = &mut self.nodes[node];
+        this.shows_members = members || descend;
+        this.shows_elements = elements || descend || loops;
+        let shown = this.item.is_some_and(|item| self.items[item].form.is_some());
+        let this = &self.nodes[node];
+        shown || this.shows_members || this.shows_elements
+    }
+
+    /// Whether any path leads through a root that is an object, or an array.
+    pub(super) fn root_leads(&self, object: bool) -> bool {
+        let root = &self.nodes[0];
+        root.descend.is_some() || if object { !root.names.is_empty() } else { root.elements.is_some() }
+    }
+}
+
+impl Node {
+    /// The node of a member.
+    pub(super) fn member(&self, name: &str) -> Option<usize> {
+        self.names.binary_search_by(|(known, _)| (**known).cmp(name)).ok().map(|at| self.names[at].1)
+    }
+
+    /// The node of the elements.
+    pub(super) fn elements(&self) -> Option<usize> {
+        self.elements
+    }
+}
