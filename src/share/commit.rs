@@ -43,7 +43,6 @@ pub struct Intent {
     scenario: Arc<str>,
     department: Arc<str>,
     method: Method,
-    minted: (),
 }
 
 impl Intent {
@@ -89,7 +88,7 @@ impl PendingReceipt {
     /// Waits until the intent is durable.
     pub async fn durable(self) -> Result<Receipt, Error> {
         let committed = self.pending.await?;
-        Ok(Receipt { index: committed.index, leaf: committed.leaf, name: self.name, minted: () })
+        Ok(Receipt { index: committed.index, leaf: committed.leaf, name: self.name })
     }
 }
 
@@ -99,7 +98,6 @@ pub struct Receipt {
     index: u64,
     leaf: [u8; 32],
     name: Arc<str>,
-    minted: (),
 }
 
 impl Receipt {
@@ -131,7 +129,6 @@ impl Recorder {
             scenario: facts.bound.scenario.id.clone(),
             department: facts.subject.department.id.clone(),
             method: facts.target.operation.method.clone(),
-            minted: (),
         };
         Ok((intent, PendingReceipt { pending, name: self.name.clone() }, settlement))
     }
