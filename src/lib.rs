@@ -5,6 +5,7 @@ pub mod written;
 
 pub mod disclosure;
 pub mod identity;
+pub mod ledger;
 
 pub mod catalogue;
 

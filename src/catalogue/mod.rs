@@ -1,7 +1,11 @@
 //! The catalogue of data resources: what can be asked for, who provides it and how sensitive it is.
 //! One file under `catalogue/` is one resource (order 809, article 13 names what an entry must carry).
 
+mod load;
 pub mod route;
+mod template;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;

@@ -1,6 +1,8 @@
 //! The commands: arguments and printing only. Exit codes: 0 yes, 1 no (denied, differs, not verified, test failed, load
 //! errors), 2 trouble.
 
+pub mod demo;
+
 use std::path::PathBuf;
 
 use clap::ValueEnum;

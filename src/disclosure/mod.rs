@@ -138,7 +138,7 @@ impl Error {
             Self::Head(error) => error.public(),
             Self::Json(error) => error.public(),
             Self::TooLarge { limit } => Text::new(
-                format!("提供部门的应答超过 {limit} 字节，无法逐项核对，未予放出"),
+                format!("提供部门的应答超过 {limit} 字节，无法逐项核对，未予提供"),
                 format!("the provider's answer is larger than {limit} bytes and cannot be judged item by item"),
             ),
         }

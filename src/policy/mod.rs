@@ -119,3 +119,6 @@ impl Policies {
         &self.cases
     }
 }
+
+#[cfg(test)]
+mod tests;

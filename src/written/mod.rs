@@ -4,7 +4,7 @@
 //! A loader opens a [`Document`], takes each key it knows from its [`Table`]s and calls [`Table::finish`], which
 //! reports what nobody took. Problems gather in [`Problems`]; a loader returns `None` for what it could not read.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ mod problem;
 pub mod units;
 mod words;
 
+use problem::Lines;
 pub use problem::{Place, Placed, Problem, Problems, place_in};
 use words::distance;
 pub use words::{is_id, is_region, nearest};
@@ -27,13 +28,14 @@ pub struct Document<'i> {
     file: Arc<str>,
     text: &'i str,
     root: Spanned<DeTable<'i>>,
+    lines: OnceCell<Lines>,
 }
 
 impl<'i> Document<'i> {
     /// Parses TOML; syntax errors go to `problems`, and what could be read is still there to be judged.
     pub fn parse(file: &str, text: &'i str, problems: &Problems) -> Self {
         let (root, errors) = DeTable::parse_recoverable(text);
-        let document = Self { file: file.into(), text, root };
+        let document = Self { file: file.into(), text, root, lines: OnceCell::new() };
         for error in errors {
             let place = document.place(error.span().unwrap_or(0..0));
             let message = Text::new(format!("TOML 语法错误：{}", error.message()), format!("not valid TOML: {}", error.message()));
@@ -48,7 +50,8 @@ impl<'i> Document<'i> {
     }
 
     fn place(&self, span: Range<usize>) -> Place {
-        place_in(&self.file, self.text, span.start)
+        let lines = self.lines.get_or_init(|| Lines::of(self.text));
+        lines.place(&self.file, self.text, span.start)
     }
 }
 

@@ -81,17 +81,34 @@ impl Problems {
     }
 }
 
+/// Where the lines of a text begin: found once, so that places in a file of a hundred thousand grants stay cheap.
+#[derive(Debug)]
+pub(super) struct Lines(Vec<usize>);
+
+impl Lines {
+    /// Those of `text`.
+    pub(super) fn of(text: &str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self(std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect())
+    }
+
+    /// Line and column of a byte offset.
+    pub(super) fn place(&self, file: &Arc<str>, text: &str, offset: usize) -> Place {
+        let mut offset = offset.min(text.len());
+        while !text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let line = self.0.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|line| self.0.get(line)).copied().unwrap_or(0);
+        Place {
+            file: file.clone(),
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: u32::try_from(text[start..offset].chars().count() + 1).unwrap_or(u32::MAX),
+        }
+    }
+}
+
 /// Line and column of a byte offset in a text.
 pub fn place_in(file: &Arc<str>, text: &str, offset: usize) -> Place {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
-    }
-    let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    Place {
-        file: file.clone(),
-        line: u32::try_from(before.matches('\n').count() + 1).unwrap_or(u32::MAX),
-        column: u32::try_from(before[line_start..].chars().count() + 1).unwrap_or(u32::MAX),
-    }
+    Lines::of(text).place(file, text, offset)
 }

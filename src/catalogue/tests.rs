@@ -1,0 +1,1 @@
+//! What the catalogue promises: routes and templates.

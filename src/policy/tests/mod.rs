@@ -1,0 +1,7 @@
+//! Tests of the policy decision point over the shipped control folder.
+
+mod cached;
+mod differential;
+mod loading;
+mod plans;
+mod world;
