@@ -15,7 +15,7 @@ use crate::catalogue::Catalogue;
 use crate::identity::parties::Parties;
 use crate::policy::{Circumstances, Policies, Sources, World};
 use crate::purpose::Purposes;
-use crate::purpose::bind::Bound;
+use crate::purpose::bind::{Bound, Registered};
 use crate::written::{Problem, Problems};
 
 use read::Folder;
@@ -80,6 +80,16 @@ impl Snapshot {
         folder.report_changes(problems);
         let (digest, files) = folder.into_files();
         Some(Self { digest, parties, catalogue, purposes, policies: policies?, files })
+    }
+
+    /// The digest without its algorithm, as the ledger's folder of snapshots names it.
+    pub fn hex(&self) -> &str {
+        self.digest.strip_prefix("sha256:").unwrap_or(&self.digest)
+    }
+
+    /// What binding looks at.
+    pub fn registered(&self) -> Registered<'_> {
+        Registered { parties: &self.parties, catalogue: &self.catalogue, purposes: &self.purposes }
     }
 
     /// What a decision depends on beside subject, target and purpose.

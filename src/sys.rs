@@ -41,6 +41,11 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Makes everything on the filesystem of `folder` survive a loss of power: one call where many files changed.
+pub fn sync_filesystem(folder: &Path) -> io::Result<()> {
+    rustix::fs::syncfs(File::open(folder)?.as_fd()).map_err(io::Error::from)
+}
+
 /// Replaces the file at `path` whole: a reader sees the old bytes or the new ones, whatever fails in between.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that syncs")]
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -1,11 +1,12 @@
-//! `kanhe check`: loads what `serve` would load, binds nothing, and tells everything that is wrong.
+//! `kanhe check`: loads all that `serve` would, and binds nothing.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Exit, Format, Settings, out, print_trouble};
+use super::{Exit, Format, Settings, out};
+use crate::app;
 use crate::config::Config;
 use crate::lang::{Lang, Text};
 use crate::snapshot::{Refused, Snapshot};
@@ -19,83 +20,83 @@ pub struct CheckArgs {
     folder: Option<PathBuf>,
 }
 
-/// Yes: it loads. No: it does not. Trouble: there is nothing to load.
+/// Errors, and warnings.
+type Found = (Vec<Problem>, Vec<Problem>);
+
+/// Exit 0: all is right; 1: load errors; 2: there is no configuration or no control folder to read.
 pub fn run(args: CheckArgs, settings: &Settings) -> Exit {
-    let folder = match args.folder {
-        Some(folder) => folder,
-        None => match Config::read(&settings.config) {
-            Ok(config) => config.control,
-            Err(errors) => {
-                report(None, &errors, &[], settings);
-                return if settings.config.is_file() { Exit::No } else { Exit::Trouble };
-            }
+    let (folder, (errors, warnings)) = match args.folder {
+        Some(folder) => {
+            let found = match Snapshot::load(&folder) {
+                Ok((_, warnings)) => (Vec::new(), warnings),
+                Err(Refused { errors, warnings }) => (errors, warnings),
+            };
+            (Some(folder), found)
+        }
+        None => match configured(settings) {
+            Ok(found) => found,
+            Err(exit) => return exit,
         },
     };
-    if !folder.is_dir() {
-        let shown = folder.display();
-        print_trouble(&Text::new(format!("控制目录 `{shown}` 不存在"), format!("there is no control folder `{shown}`")), settings);
-        return Exit::Trouble;
-    }
-    match Snapshot::load(&folder) {
-        Ok((snapshot, warnings)) => {
-            report(Some(&snapshot), &[], &warnings, settings);
-            Exit::Yes
-        }
-        Err(Refused { errors, warnings }) => {
-            report(None, &errors, &warnings, settings);
-            Exit::No
-        }
+    report(&errors, &warnings, settings);
+    match folder {
+        Some(folder) if !folder.is_dir() => Exit::Trouble,
+        _ if errors.is_empty() => Exit::Yes,
+        _ => Exit::No,
     }
 }
 
-fn report(snapshot: Option<&Snapshot>, errors: &[Problem], warnings: &[Problem], settings: &Settings) {
-    match settings.format {
-        Format::Json => {
-            let list = |problems: &[Problem]| problems.iter().map(|problem| as_json(problem, settings.lang)).collect::<Vec<_>>();
-            let mut answer = json!({ "ok": errors.is_empty(), "errors": list(errors), "warnings": list(warnings) });
-            if let Some(snapshot) = snapshot {
-                answer["snapshot"] = Value::from(snapshot.digest.clone());
-            }
-            out(&answer.to_string());
-        }
-        Format::Human => {
-            super::print_problems(errors, settings);
-            print_warnings(warnings, settings);
-            if let Some(snapshot) = snapshot {
-                out(&summary(snapshot).get(settings.lang).to_owned());
-            }
-        }
+/// The control folder that the configuration names, and what is wrong with either.
+fn configured(settings: &Settings) -> Result<(Option<PathBuf>, Found), Exit> {
+    if let Err(error) = std::fs::metadata(&settings.config) {
+        let path = settings.config.display();
+        let text =
+            Text::new(format!("无法读取配置文件 `{path}`：{error}"), format!("cannot read the configuration file `{path}`: {error}"));
+        super::print_trouble(&text, settings);
+        return Err(Exit::Trouble);
     }
-}
-
-fn as_json(problem: &Problem, lang: Lang) -> Value {
-    json!({
-        "file": &*problem.place.file,
-        "line": problem.place.line,
-        "column": problem.place.column,
-        "code": problem.code,
-        "message": problem.message.get(lang),
-        "help": problem.help.as_ref().map(|help| help.get(lang)),
+    Ok(match Config::read(&settings.config) {
+        Ok(config) => {
+            let found = app::check(&config).map_or_else(|found| found, |warnings| (Vec::new(), warnings));
+            (Some(config.control), found)
+        }
+        Err(errors) => (None, (errors, Vec::new())),
     })
 }
 
-#[expect(clippy::print_stderr, reason = "a command tells people on standard error what should be looked at")]
-fn print_warnings(warnings: &[Problem], settings: &Settings) {
-    let word = Text::new("提醒：", "warning: ");
-    for warning in warnings {
-        let marked = Problem {
-            message: Text::new(format!("{}{}", word.zh, warning.message.zh), format!("{}{}", word.en, warning.message.en)),
-            ..warning.clone()
-        };
-        eprintln!("{}", marked.line(settings.lang));
+fn report(errors: &[Problem], warnings: &[Problem], settings: &Settings) {
+    match settings.format {
+        Format::Json => {
+            let list = |problems: &[Problem]| problems.iter().map(|problem| to_json(problem, settings.lang)).collect::<Vec<_>>();
+            out(&json!({"ok": errors.is_empty(), "errors": list(errors), "warnings": list(warnings)}).to_string());
+        }
+        Format::Human => {
+            super::print_problems(errors, settings);
+            super::print_problems(&marked(warnings), settings);
+            let (wrong, warned) = (errors.len(), warnings.len());
+            let text = if wrong == 0 {
+                Text::new(format!("检查通过，{warned} 条警告"), format!("all is right, {warned} warnings"))
+            } else {
+                Text::new(format!("{wrong} 处错误，{warned} 条警告"), format!("{wrong} errors, {warned} warnings"))
+            };
+            out(text.get(settings.lang));
+        }
     }
 }
 
-fn summary(snapshot: &Snapshot) -> Text {
-    let (digest, resources) = (&snapshot.digest, snapshot.catalogue.resources.len());
-    let (scenarios, grants) = (snapshot.purposes.scenarios.len(), snapshot.purposes.grants.len());
-    Text::new(
-        format!("可以加载：数据资源 {resources} 个，场景 {scenarios} 个，授权 {grants} 份；快照 {digest}"),
-        format!("loads: {resources} resources, {scenarios} scenarios, {grants} grants; snapshot {digest}"),
-    )
+/// Warnings, so that people can tell them from errors.
+fn marked(warnings: &[Problem]) -> Vec<Problem> {
+    let mark = |text: &Text| Text::new(format!("提醒：{}", text.zh), format!("warning: {}", text.en));
+    warnings.iter().map(|warning| Problem { message: mark(&warning.message), ..warning.clone() }).collect()
+}
+
+fn to_json(problem: &Problem, lang: Lang) -> serde_json::Value {
+    let place = &problem.place;
+    let mut value = json!({
+        "file": &*place.file, "line": place.line, "column": place.column, "code": problem.code, "message": problem.message.get(lang),
+    });
+    if let (Some(help), Some(object)) = (&problem.help, value.as_object_mut()) {
+        object.insert("help".to_owned(), json!(help.get(lang)));
+    }
+    value
 }

@@ -103,7 +103,7 @@ impl Error {
     pub fn public(&self) -> Text {
         match self.reason {
             Reason::TooManyRecords => Text::new(
-                "提供部门的应答记录数超过允许的上限，未予放出",
+                "提供部门的应答记录数超过允许的上限，未予提供",
                 "the provider's answer holds more records than this call may be given",
             ),
             Reason::Shape => {

@@ -57,6 +57,10 @@ impl JsonPath {
     /// merely *could* turn up inside any container does not count: then it could stand beside nothing else. The
     /// rewriter judges such values by the narrower of both items.
     pub fn contains(&self, other: &Self) -> bool {
+        if ![self, other].iter().any(|path| path.0.iter().any(|segment| matches!(segment, Segment::Descendant(_)))) {
+            return other.0.starts_with(&self.0);
+        }
+        // Both paths are walked at once, over every way in which one place can lie on both.
         let mut seen = HashSet::new();
         let mut open = vec![(0, 0, true)];
         while let Some(state @ (own, others, advanced)) = open.pop() {

@@ -130,7 +130,9 @@ fn ends(value: &str, first: usize, last: usize) -> String {
     let length = value.chars().count();
     let (first, last) = if length <= first + last { (0, 0) } else { (first, last) };
     let keeps = |at: usize| at < first || at >= length - last;
-    value.chars().enumerate().map(|(at, character)| if keeps(at) { character } else { '*' }).collect()
+    let mut masked = String::with_capacity(value.len());
+    masked.extend(value.chars().enumerate().map(|(at, character)| if keeps(at) { character } else { '*' }));
+    masked
 }
 
 fn digits(text: &str) -> bool {

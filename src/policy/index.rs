@@ -63,17 +63,15 @@ impl Index {
         let hierarchy = schema.action_entities().map_err(|error| error.to_string())?;
         let mut by_action: HashMap<EntityUid, ByScope> = HashMap::new();
         for (number, policy) in (0..).zip(&policies) {
-            let admits = |action: &EntityUid, above: &EntityUid| action == above || hierarchy.is_ancestor_of(above, action);
-            for action in schema.actions() {
-                let admitted = match policy.action_constraint() {
-                    ActionConstraint::Any => true,
-                    ActionConstraint::Eq(one) => one == *action,
-                    ActionConstraint::In(groups) => groups.iter().any(|group| admits(action, group)),
-                };
-                if admitted {
-                    let filed = by_action.entry(action.clone()).or_default();
-                    filed.at(principal_key(policy)).at(resource_key(policy)).push(number);
-                }
+            let (constraint, principal, resource) = (policy.action_constraint(), principal_key(policy), resource_key(policy));
+            let admits = |action: &EntityUid| match &constraint {
+                ActionConstraint::Any => true,
+                ActionConstraint::Eq(one) => one == action,
+                ActionConstraint::In(groups) => groups.iter().any(|group| group == action || hierarchy.is_ancestor_of(group, action)),
+            };
+            for action in schema.actions().filter(|action| admits(action)) {
+                let filed = by_action.entry(action.clone()).or_default();
+                filed.at(principal.clone()).at(resource.clone()).push(number);
             }
         }
         let slices = Cache::builder().max_capacity(SLICES).build();

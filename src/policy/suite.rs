@@ -34,29 +34,29 @@ pub struct Case {
     pub name: String,
     /// Where it is written.
     pub place: Place,
-    pub(super) requester: Arc<Requester>,
-    pub(super) department: Arc<Department>,
-    pub(super) resource: Arc<Resource>,
-    pub(super) operation: Arc<Operation>,
-    pub(super) scenario: Option<String>,
-    pub(super) case: Option<String>,
-    pub(super) time: Timestamp,
-    pub(super) given: Given,
-    pub(super) expect: String,
-    pub(super) policies: Option<BTreeSet<String>>,
-    pub(super) items: BTreeMap<String, Option<Form>>,
+    requester: Arc<Requester>,
+    department: Arc<Department>,
+    resource: Arc<Resource>,
+    operation: Arc<Operation>,
+    scenario: Option<String>,
+    case: Option<String>,
+    time: Timestamp,
+    given: Given,
+    expect: String,
+    policies: Option<BTreeSet<String>>,
+    items: BTreeMap<String, Option<Form>>,
 }
 
 /// Circumstances that a case sets; the others are worked out as for a call, or those of a plain one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Given {
-    pub(super) network: Option<String>,
-    pub(super) emergency: Option<bool>,
-    pub(super) work_time: Option<bool>,
-    pub(super) bound: Option<bool>,
-    pub(super) operator_roles: BTreeSet<Arc<str>>,
-    pub(super) operator_clearance: Option<i64>,
-    pub(super) source: Option<IpAddr>,
+struct Given {
+    network: Option<String>,
+    emergency: Option<bool>,
+    work_time: Option<bool>,
+    bound: Option<bool>,
+    operator_roles: BTreeSet<Arc<str>>,
+    operator_clearance: Option<i64>,
+    source: Option<IpAddr>,
 }
 
 /// Reads all cases.
@@ -81,6 +81,9 @@ fn read(table: Table<'_, '_>, world: World<'_>) -> Option<Case> {
     let path = table.opt_string("path").map(|path| path.value);
     let scenario = table.opt_string("scenario").map(|text| text.value);
     let case = table.opt_string("case").map(|text| text.value);
+    if case.is_some() && scenario.is_none() {
+        table.wrong_value("case", "须与 `scenario` 一同写明", "is stated with its `scenario`");
+    }
     let time = table.parsed("time", units::moment);
     let given = table.opt_table("circumstances").map(circumstances).unwrap_or_default();
     let expect = expect(&table);

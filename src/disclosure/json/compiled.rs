@@ -76,10 +76,10 @@ impl Compiled {
         &self.field
     }
 
-    /// Of two items the one in the narrower form, omission being the narrowest.
+    /// Of two items the one in the narrower form, omission being the narrowest; of equals the catalogue's first.
     pub(super) fn narrower(&self, a: usize, b: usize) -> usize {
         let rank = |index: usize| self.items[index].form.map_or(u8::MAX, |form| form as u8);
-        if rank(b) > rank(a) { b } else { a }
+        if (rank(b), a) > (rank(a), b) { b } else { a }
     }
 
     /// The node at the end of a path, made if it is not there.

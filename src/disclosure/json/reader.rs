@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
         }
         let start = self.at;
         let name = self.string()?;
-        if !self.fresh(seen, &name) {
+        if !self.fresh(seen, name.clone()) {
             return Err(Error { at: start, reason: Reason::DuplicateName });
         }
         self.space();
@@ -120,18 +120,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes a name; whether it is the object's first of this spelling.
-    fn fresh(&mut self, seen: &mut Seen<'a>, name: &Cow<'a, str>) -> bool {
+    fn fresh(&mut self, seen: &mut Seen<'a>, name: Cow<'a, str>) -> bool {
         if let Some(many) = &mut seen.many {
-            return many.insert(name.clone());
+            return many.insert(name);
         }
         let few = &self.names[seen.base..];
-        if few.contains(name) {
+        if few.contains(&name) {
             return false;
         }
         if few.len() < FEW {
-            self.names.push(name.clone());
+            self.names.push(name);
         } else {
-            seen.many = Some(self.names.drain(seen.base..).chain([name.clone()]).collect());
+            seen.many = Some(self.names.drain(seen.base..).chain([name]).collect());
         }
         true
     }

@@ -1,5 +1,6 @@
 //! Tests of the policy decision point over the shipped control folder.
 
+mod cached;
 mod differential;
 mod loading;
 mod plans;

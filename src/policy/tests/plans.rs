@@ -178,17 +178,17 @@ fn attributes_of_what_policies_name_can_be_read() {
 }
 
 #[test]
-fn a_cold_plan_is_quick() {
+fn a_kept_plan_costs_a_fraction_of_a_cold_one() {
     let bench = Bench::with("");
     let (subject, target, circumstances) = (bench.folder.subject("housing-app", 3), bench.folder.target("psb.population"), plain());
     let call = bench.folder.call((&subject, &target), ("housing", Some("g-2026-0002")), true, &circumstances);
-    let run = |n: u32, f: &dyn Fn()| {
+    let per_call = |calls: u32, ask: &dyn Fn()| {
         let from = crate::sys::instant();
-        (0..n).for_each(|_| f());
-        from.elapsed() / n
+        (0..calls).for_each(|_| ask());
+        from.elapsed() / calls
     };
-    let cold = || drop(decide::decide_cold(&bench.policies, &call));
-    let warm = || drop(decide(&bench.policies, &call));
-    run(10, &cold);
-    println!("cold {:?}, warm {:?}", run(1000, &cold), run(1000, &warm));
+    let cold = per_call(200, &|| drop(decide::decide_cold(&bench.policies, &call)));
+    let warm = per_call(200, &|| drop(decide(&bench.policies, &call)));
+    println!("cold {cold:?}, warm {warm:?}");
+    assert!(warm * 4 < cold, "cold {cold:?}, warm {warm:?}");
 }

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::civil::date;
 
-use crate::catalogue::route::{Routes, Target};
-use crate::catalogue::{Catalogue, Class, Item, Kind, Level, Mode, Operation, Origin, Resource, Sharing};
-use crate::disclosure::{ContentKind, Form, JsonPath, Preset};
+use crate::catalogue::route::Target;
+use crate::catalogue::{Catalogue, Kind, Mode};
+use crate::disclosure::Form;
 use crate::identity::parties::Parties;
 use crate::identity::{Credential, CredentialKind, Subject};
 use crate::policy::decide::Call;
@@ -51,14 +50,7 @@ impl Folder {
         let file = |name: &str| files.iter().find(|(file, _)| file == name).map(|(file, text)| (file.as_str(), text.as_str()));
         let parties = Parties::load(file("departments.toml"), file("requesters.toml"), file("regions.toml"), &problems);
         assert!(problems.is_ok(), "{problems:?}");
-        let mut resources = HashMap::new();
-        for (file, text) in texts("catalogue", "toml") {
-            let resource = resource(&Document::parse(&file, &text, &problems).root(&problems));
-            resources.insert(resource.id.clone(), Arc::new(resource));
-        }
-        let classes = resources.values().flat_map(|resource| resource.items.iter().flat_map(|item| item.classes.clone()));
-        let classes = classes.map(|id| (id.clone(), Class { id, name: None, parent: None })).collect();
-        let catalogue = Catalogue { resources, classes, routes: Routes::default() };
+        let catalogue = Catalogue::load(&texts("catalogue", "toml"), None, &parties, &problems);
         let mut scenarios = HashMap::new();
         for (file, text) in texts("scenarios", "toml") {
             let scenario = scenario(&Document::parse(&file, &text, &problems).root(&problems));
@@ -128,78 +120,6 @@ pub(super) fn plain() -> Circumstances {
         work_time: true,
         work_period_ends: None,
         emergency: false,
-    }
-}
-
-fn resource(table: &Table<'_, '_>) -> Resource {
-    let sharing = [("unconditional", Sharing::Unconditional), ("conditional", Sharing::Conditional), ("not_shared", Sharing::NotShared)];
-    let id = table.id("id").unwrap().value;
-    let grade = table.integer("grade", 1..=4).unwrap();
-    let sharing = table.choice("sharing", &sharing).unwrap();
-    let classes: Vec<Arc<str>> = table.strings("classes").into_iter().map(|class| class.value.into()).collect();
-    let items: Vec<Item> = table.tables("items").iter().map(|table| item(table, sharing, grade, &classes)).collect();
-    Resource {
-        provider: id.split('.').next().unwrap().into(),
-        code: String::new(),
-        name: table.text("name").unwrap(),
-        sharing,
-        conditions: vec![],
-        legal_basis: String::new(),
-        mode: Mode::ServiceInterface,
-        format: String::new(),
-        update_cycle: String::new(),
-        level: Level::General,
-        grade,
-        personal: items.iter().any(|item| item.personal),
-        classes,
-        version: "1".into(),
-        origin: Origin {
-            url: String::new(),
-            ca: None,
-            certificate: None,
-            key: None,
-            connect_timeout: Duration::ZERO,
-            first_byte_timeout: Duration::ZERO,
-            idle_timeout: Duration::ZERO,
-        },
-        operations: table.tables("operations").iter().map(|table| Arc::new(operation(table))).collect(),
-        items,
-        place: Place::default(),
-        id,
-    }
-}
-
-fn operation(table: &Table<'_, '_>) -> Operation {
-    let path = table.filled("path").unwrap().value;
-    Operation {
-        kind: Kind::Query,
-        method: table.filled("method").unwrap().value.parse().unwrap(),
-        origin_path: path.clone(),
-        path,
-        subject: None,
-        parameters: BTreeSet::new(),
-        content: ContentKind::Json,
-        records: JsonPath::default(),
-        max_records: 100,
-    }
-}
-
-fn item(table: &Table<'_, '_>, sharing: Sharing, grade: i64, classes: &[Arc<str>]) -> Item {
-    let own = table.strings("classes").into_iter().map(|class| class.value.into());
-    Item {
-        name: table.filled("name").unwrap().value.into(),
-        title: table.text("title").unwrap(),
-        paths: table.one_or_more("path").iter().map(|path| JsonPath::parse(&path.value).unwrap()).collect(),
-        element: None,
-        authoritative: false,
-        sharing,
-        level: Level::General,
-        grade: table.opt_integer("grade", 1..=4).unwrap_or(grade),
-        personal: table.opt_bool("personal").unwrap_or(false),
-        sensitive: table.opt_bool("sensitive").unwrap_or(false),
-        classes: classes.iter().cloned().chain(own).collect(),
-        mask: table.opt_parsed("mask", Preset::parse).map(|mask| mask.value),
-        joinable: false,
     }
 }
 

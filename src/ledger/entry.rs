@@ -1,0 +1,371 @@
+//! What the ledger says: one typed struct per kind of entry, written as canonical JSON (RFC 8785) straight into a
+//! buffer. Every `Serialize` here names its members in sorted order; the writer sets `time` in place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+/// The most bytes that an entry may have: its length is a uint16 in the entry bundles.
+pub const MAX_ENTRY: usize = u16::MAX as usize;
+
+/// Stands where the writer puts the time; as long as any time. A quote inside a string is escaped, so that no caller's
+/// text can look like this member.
+const PLACEHOLDER: &[u8] = br#""time":"0000-00-00T00:00:00.000000Z""#;
+const TIME_LENGTH: usize = 27;
+
+/// What an entry does to the set of open shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// A share that has to be settled.
+    Opens,
+    /// The settlement of the share at this index.
+    Closes(u64),
+    /// Neither.
+    Nothing,
+}
+
+/// An entry that waits for its time and index.
+#[derive(Debug)]
+#[must_use = "an entry that is not appended is not recorded"]
+pub struct Draft {
+    pub(super) bytes: Vec<u8>,
+    pub(super) effect: Effect,
+    time_at: usize,
+}
+
+/// An entry is over 65,535 bytes, or could not be written as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLong {
+    /// Its length.
+    pub length: usize,
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "entry of {} bytes is longer than {MAX_ENTRY}", self.length)
+    }
+}
+
+impl std::error::Error for TooLong {}
+
+impl Draft {
+    fn new(entry: &impl Serialize, effect: Effect) -> Result<Self, TooLong> {
+        let mut bytes = Vec::with_capacity(1024);
+        serde_json::to_writer(&mut bytes, entry).map_err(|_| TooLong { length: bytes.len() })?;
+        let found = bytes.windows(PLACEHOLDER.len()).rposition(|window| window == PLACEHOLDER);
+        match found {
+            Some(at) if bytes.len() <= MAX_ENTRY => Ok(Self { bytes, effect, time_at: at + br#""time":""#.len() }),
+            _ => Err(TooLong { length: bytes.len() }),
+        }
+    }
+
+    /// Sets the entry's time, formatted once per batch.
+    pub(super) fn set_time(&mut self, time: &[u8; TIME_LENGTH]) {
+        if let Some(place) = self.bytes.get_mut(self.time_at..self.time_at + TIME_LENGTH) {
+            place.copy_from_slice(time);
+        }
+    }
+}
+
+/// RFC 3339 in UTC with six decimals.
+pub fn time_text(time: Timestamp) -> String {
+    format!("{time:.6}")
+}
+
+/// As [`time_text`], as long as the placeholder; none for years that need more than four digits.
+pub(super) fn time_bytes(time: Timestamp) -> Option<[u8; TIME_LENGTH]> {
+    time_text(time).into_bytes().try_into().ok()
+}
+
+/// Adds a member; an absent one is left out.
+fn member<M: SerializeMap>(map: &mut M, name: &'static str, value: Option<impl Serialize>) -> Result<(), M::Error> {
+    value.map_or(Ok(()), |value| map.serialize_entry(name, &value))
+}
+
+/// Every entry's `time` until the writer knows it.
+const NO_TIME: &str = "0000-00-00T00:00:00.000000Z";
+
+/// How a requester proved itself; the credential itself is kept as a keyed digest only.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Credential<'a> {
+    /// `hmac-sha256:KEYID:HEX` of the token or certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<&'a str>,
+    /// The token's issuer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<&'a str>,
+    /// The issuer's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kid: Option<&'a str>,
+    /// `jwt`, `certificate` or `both`.
+    pub kind: &'a str,
+}
+
+/// `share.granted`, or with a `code` `share.denied`, which holds what was known by then. Left out: what is `None`.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the members are DESIGN's, name by name")]
+pub struct Share<'a> {
+    pub id: &'a str,
+    pub time_decided: Option<Timestamp>,
+    pub requester: Option<&'a str>,
+    pub department: Option<&'a str>,
+    pub roles: Option<&'a [&'a str]>,
+    pub operator: Option<&'a str>,
+    pub operator_roles: Option<&'a [&'a str]>,
+    pub operator_clearance: Option<u8>,
+    pub credential: Option<Credential<'a>>,
+    pub source: Option<&'a str>,
+    pub network: Option<&'a str>,
+    pub bound: Option<bool>,
+    pub provider: Option<&'a str>,
+    pub resource: Option<&'a str>,
+    pub operation: Option<&'a str>,
+    pub target: Option<&'a str>,
+    pub subject: Option<&'a str>,
+    pub scenario: Option<&'a str>,
+    pub case: Option<&'a str>,
+    pub grant: Option<&'a str>,
+    pub emergency: Option<bool>,
+    pub work_time: Option<bool>,
+    pub sharing: Option<&'a str>,
+    pub level: Option<&'a str>,
+    pub grade: Option<u8>,
+    pub effective_grade: Option<u8>,
+    pub items: Option<BTreeMap<&'a str, &'a str>>,
+    pub narrowed: Option<BTreeMap<&'a str, &'a str>>,
+    pub policies: Option<&'a [&'a str]>,
+    pub policies_total: Option<u64>,
+    pub flags: Option<&'a [&'a str]>,
+    pub snapshot: Option<&'a str>,
+    /// The refusal's code: makes the entry `share.denied`.
+    pub code: Option<&'a str>,
+    /// How many like calls this entry stands for, where denials were folded.
+    pub count: Option<u64>,
+}
+
+impl Serialize for Share<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        let map = &mut members;
+        member(map, "bound", self.bound)?;
+        member(map, "case", self.case)?;
+        member(map, "code", self.code)?;
+        member(map, "count", self.count)?;
+        member(map, "credential", self.credential.as_ref())?;
+        member(map, "department", self.department)?;
+        member(map, "effective_grade", self.effective_grade)?;
+        member(map, "emergency", self.emergency)?;
+        member(map, "flags", self.flags)?;
+        member(map, "grade", self.grade)?;
+        member(map, "grant", self.grant)?;
+        member(map, "id", Some(self.id))?;
+        member(map, "items", self.items.as_ref())?;
+        member(map, "kind", Some(if self.code.is_some() { "share.denied" } else { "share.granted" }))?;
+        member(map, "level", self.level)?;
+        member(map, "narrowed", self.narrowed.as_ref())?;
+        member(map, "network", self.network)?;
+        member(map, "operation", self.operation)?;
+        member(map, "operator", self.operator)?;
+        member(map, "operator_clearance", self.operator_clearance)?;
+        member(map, "operator_roles", self.operator_roles)?;
+        member(map, "policies", self.policies)?;
+        member(map, "policies_total", self.policies_total)?;
+        member(map, "provider", self.provider)?;
+        member(map, "requester", self.requester)?;
+        member(map, "resource", self.resource)?;
+        member(map, "roles", self.roles)?;
+        member(map, "scenario", self.scenario)?;
+        member(map, "sharing", self.sharing)?;
+        member(map, "snapshot", self.snapshot)?;
+        member(map, "source", self.source)?;
+        member(map, "subject", self.subject)?;
+        member(map, "target", self.target)?;
+        member(map, "time", Some(NO_TIME))?;
+        member(map, "time_decided", self.time_decided.map(time_text))?;
+        member(map, "v", Some(1))?;
+        member(map, "work_time", self.work_time)?;
+        members.end()
+    }
+}
+
+impl Share<'_> {
+    /// The entry, ready to be appended.
+    pub fn draft(&self) -> Result<Draft, TooLong> {
+        Draft::new(self, if self.code.is_some() { Effect::Nothing } else { Effect::Opens })
+    }
+}
+
+/// `share.settled`: what became of a granted share.
+#[derive(Clone, Debug, Default)]
+pub struct Settled<'a> {
+    /// 128 random bits in hex.
+    pub id: &'a str,
+    /// Index of the granted entry.
+    pub receipt_of: u64,
+    /// `complete`, `cut`, `failed` or `unknown`.
+    pub outcome: &'a str,
+    /// Status of the answer.
+    pub status: Option<u16>,
+    /// Bytes handed to the transport.
+    pub bytes: Option<u64>,
+    /// Records disclosed.
+    pub records: Option<u64>,
+    /// Records left out by region.
+    pub rows_dropped: Option<u64>,
+    /// How often each item was disclosed in which form.
+    pub items: Option<BTreeMap<&'a str, BTreeMap<&'a str, u64>>>,
+    /// `hmac-sha256:HEX` of the released bytes under the share's salt.
+    pub digest: Option<&'a str>,
+    /// The same of the origin's answer.
+    pub origin_digest: Option<&'a str>,
+}
+
+impl Serialize for Settled<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        let map = &mut members;
+        member(map, "bytes", self.bytes)?;
+        member(map, "digest", self.digest)?;
+        member(map, "id", Some(self.id))?;
+        member(map, "items", self.items.as_ref())?;
+        member(map, "kind", Some("share.settled"))?;
+        member(map, "origin_digest", self.origin_digest)?;
+        member(map, "outcome", Some(self.outcome))?;
+        member(map, "receipt_of", Some(self.receipt_of))?;
+        member(map, "records", self.records)?;
+        member(map, "rows_dropped", self.rows_dropped)?;
+        member(map, "status", self.status)?;
+        member(map, "time", Some(NO_TIME))?;
+        member(map, "v", Some(1))?;
+        members.end()
+    }
+}
+
+impl Settled<'_> {
+    /// The entry, ready for [`super::Settling::settle`].
+    pub fn draft(&self) -> Result<Draft, TooLong> {
+        Draft::new(self, Effect::Closes(self.receipt_of))
+    }
+}
+
+/// `authentication.failed`: somebody whom nobody here knows.
+#[derive(Clone, Debug, Default)]
+pub struct AuthenticationFailed<'a> {
+    /// 128 random bits in hex.
+    pub id: &'a str,
+    /// The refusal's code.
+    pub code: &'a str,
+    /// How many like failures this entry stands for.
+    pub count: Option<u64>,
+    /// Name of the network that the address belongs to.
+    pub network: Option<&'a str>,
+    /// Why, in a stable word.
+    pub reason: Option<&'a str>,
+    /// The address.
+    pub source: &'a str,
+}
+
+impl Serialize for AuthenticationFailed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        let map = &mut members;
+        member(map, "code", Some(self.code))?;
+        member(map, "count", self.count)?;
+        member(map, "id", Some(self.id))?;
+        member(map, "kind", Some("authentication.failed"))?;
+        member(map, "network", self.network)?;
+        member(map, "reason", self.reason)?;
+        member(map, "source", Some(self.source))?;
+        member(map, "time", Some(NO_TIME))?;
+        member(map, "v", Some(1))?;
+        members.end()
+    }
+}
+
+impl AuthenticationFailed<'_> {
+    /// The entry, ready to be appended.
+    pub fn draft(&self) -> Result<Draft, TooLong> {
+        Draft::new(self, Effect::Nothing)
+    }
+}
+
+/// What happened to the gateway itself.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// `snapshot.activated`: from here on this control snapshot decides.
+    SnapshotActivated {
+        /// `sha256:HEX`.
+        snapshot: &'a str,
+        /// The one before it.
+        previous: Option<&'a str>,
+    },
+    /// `gateway.started`.
+    Started {
+        /// Kanhe's version.
+        version: &'a str,
+        /// How many shares the start closed as unknown.
+        closed_unknown: u64,
+    },
+    /// `gateway.stopped`: in order, after the drain.
+    Stopped,
+}
+
+impl Event<'_> {
+    /// The entry, ready to be appended.
+    pub fn draft(&self) -> Result<Draft, TooLong> {
+        let id = hex::encode(crate::sys::random::<16>());
+        Draft::new(&EventEntry(self, &id), Effect::Nothing)
+    }
+}
+
+/// An event with its id, as it is written.
+struct EventEntry<'a>(&'a Event<'a>, &'a str);
+
+impl Serialize for EventEntry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        let map = &mut members;
+        let (kind, closed, previous, snapshot, version) = match *self.0 {
+            Event::SnapshotActivated { snapshot, previous } => ("snapshot.activated", None, previous, Some(snapshot), None),
+            Event::Started { version, closed_unknown } => ("gateway.started", Some(closed_unknown), None, None, Some(version)),
+            Event::Stopped => ("gateway.stopped", None, None, None, None),
+        };
+        member(map, "closed_unknown", closed)?;
+        member(map, "id", Some(self.1))?;
+        member(map, "kind", Some(kind))?;
+        member(map, "previous", previous)?;
+        member(map, "snapshot", snapshot)?;
+        member(map, "time", Some(NO_TIME))?;
+        member(map, "v", Some(1))?;
+        member(map, "version", version)?;
+        members.end()
+    }
+}
+
+/// What recovery reads from an entry: enough to rebuild the open set, the clock and the counts.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct Gist<'a> {
+    kind: &'a str,
+    receipt_of: Option<u64>,
+    pub(super) time: &'a str,
+    #[serde(borrow)]
+    pub(super) grant: Option<std::borrow::Cow<'a, str>>,
+}
+
+impl<'a> Gist<'a> {
+    /// None where the bytes are no entry.
+    pub(super) fn read(entry: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(entry).ok()
+    }
+
+    pub(super) fn effect(&self) -> Effect {
+        match (self.kind, self.receipt_of) {
+            ("share.granted", _) => Effect::Opens,
+            ("share.settled", Some(index)) => Effect::Closes(index),
+            _ => Effect::Nothing,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The ledger's keys: the Ed25519 key that signs checkpoints, and the keys under which persons' identifiers are
+//! digested. Signing goes through [`Signer`] alone, so that other algorithms and external signers can come.
+
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::prelude::{BASE64_STANDARD, Engine};
+
+use super::OpenError;
+
+/// Ed25519 in C2SP signed notes.
+const ALGORITHM_ED25519: u8 = 1;
+
+/// Signs checkpoints under the log's name.
+pub(super) struct Signer {
+    name: String,
+    pair: Ed25519KeyPair,
+}
+
+impl Signer {
+    /// Reads a PKCS#8 PEM file as `openssl genpkey -algorithm ed25519` writes it.
+    pub(super) fn read(name: &str, path: &Path) -> Result<Self, OpenError> {
+        let text = std::fs::read_to_string(path).map_err(|error| OpenError::io(path, &error))?;
+        let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+        let pair = BASE64_STANDARD.decode(body).ok().and_then(|der| Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).ok());
+        let wrong = || OpenError::refused(path, "不是 Ed25519 私钥（PKCS#8 PEM）", "not an Ed25519 private key in PKCS#8 PEM");
+        Ok(Self { name: name.to_owned(), pair: pair.ok_or_else(wrong)? })
+    }
+
+    /// The verifier key, as in `log.vkey` (C2SP signed-note).
+    pub(super) fn verifier_key(&self) -> String {
+        format!("{}+{}+{}", self.name, hex::encode(self.key_id()), BASE64_STANDARD.encode(self.typed_key()))
+    }
+
+    /// What tells this log's journal from another's.
+    pub(super) fn log_id(&self) -> [u8; 32] {
+        sha256(&[b"kanhe journal\n", self.verifier_key().as_bytes()])
+    }
+
+    /// The note over `text`, which ends with a line feed.
+    pub(super) fn sign(&self, text: &str) -> Vec<u8> {
+        let mut signature = self.key_id().to_vec();
+        signature.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
+        format!("{text}\n— {} {}\n", self.name, BASE64_STANDARD.encode(signature)).into_bytes()
+    }
+
+    fn typed_key(&self) -> Vec<u8> {
+        let mut key = vec![ALGORITHM_ED25519];
+        key.extend_from_slice(self.pair.public_key().as_ref());
+        key
+    }
+
+    fn key_id(&self) -> [u8; 4] {
+        let whole = sha256(&[self.name.as_bytes(), b"\n", &self.typed_key()]);
+        [whole[0], whole[1], whole[2], whole[3]]
+    }
+}
+
+/// SHA-256 of parts one after the other.
+pub(super) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = aws_lc_rs::digest::Context::new(&SHA256);
+    for part in parts {
+        context.update(part);
+    }
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
+/// The keys under which identifiers are digested: the first makes digests, all are searched with.
+#[derive(Debug)]
+pub struct SubjectKeys(Vec<SubjectKey>);
+
+#[derive(Debug)]
+struct SubjectKey {
+    prefix: String,
+    key: hmac::Key,
+}
+
+impl SubjectKeys {
+    /// Reads the current key's file, then the old ones': 32 random bytes in base64 each.
+    pub fn read(current: &Path, old: &[PathBuf]) -> Result<Self, OpenError> {
+        let files = std::iter::once(current).chain(old.iter().map(PathBuf::as_path));
+        files.map(SubjectKey::read).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// `hmac-sha256:KEYID:HEX` under the current key.
+    pub fn digest(&self, text: &str) -> String {
+        self.digest_bytes(text.as_bytes())
+    }
+
+    /// As [`SubjectKeys::digest`], of bytes.
+    pub fn digest_bytes(&self, bytes: &[u8]) -> String {
+        self.0.first().map(|key| key.digest(bytes)).unwrap_or_default()
+    }
+
+    /// Under every key, to find what was recorded before a key was changed.
+    pub fn all_digests(&self, text: &str) -> Vec<String> {
+        self.0.iter().map(|key| key.digest(text.as_bytes())).collect()
+    }
+}
+
+impl SubjectKey {
+    fn read(path: &Path) -> Result<Self, OpenError> {
+        let text = std::fs::read_to_string(path).map_err(|error| OpenError::io(path, &error))?;
+        let bytes = BASE64_STANDARD.decode(text.trim()).ok().filter(|bytes| bytes.len() == 32);
+        let wrong = || OpenError::refused(path, "不是 Base64 编码的 32 个随机字节", "not 32 random bytes in base64");
+        let bytes = bytes.ok_or_else(wrong)?;
+        let id = hex::encode(digest(&SHA256, &bytes).as_ref().get(..4).unwrap_or_default());
+        Ok(Self { prefix: format!("hmac-sha256:{id}:"), key: hmac::Key::new(hmac::HMAC_SHA256, &bytes) })
+    }
+
+    fn digest(&self, bytes: &[u8]) -> String {
+        let tag = hmac::sign(&self.key, bytes);
+        let mut text = String::with_capacity(self.prefix.len() + 64);
+        text.push_str(&self.prefix);
+        text.push_str(&hex::encode(tag.as_ref()));
+        text
+    }
+}

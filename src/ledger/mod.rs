@@ -1,0 +1,304 @@
+//! The ledger: every share, written down before its first byte leaves, in a log that nobody can quietly change.
+//!
+//! One writer thread makes entries durable in the `journal`; one publisher thread brings them into C2SP tlog-tiles and
+//! signs checkpoints. What is true after a loss of power at any point:
+//!
+//! | power is lost | on the disk | after the next start |
+//! |---|---|---|
+//! | while an entry waits in the queue | nothing | nobody was told; the entry never was |
+//! | while a batch is written or synced | some, all or nothing of the batch | a torn batch is dropped whole; a whole one counts, and its granted shares are closed as *unknown*. Nobody was told |
+//! | after the sync, before or after the acknowledgement | the batch, in the journal | in the log at the acknowledged index with the acknowledged leaf |
+//! | while tiles, bundles or salts are written | the old checkpoint and what it covers, untouched | the journal is replayed onto the old checkpoint; the same tiles are written again |
+//! | after the tiles, before the checkpoint | as before | as before |
+//! | while the checkpoint is replaced | the old or the new one | replay from whichever it is |
+//! | after the checkpoint, before journal files are removed | both | what the checkpoint covers is not applied twice |
+//! | while a journal file is begun | the file is there with its head, or not at all | an empty file is replaced whole |
+//! | while a settlement waits | the granted entry alone | closed as *unknown* |
+//!
+//! After any error of a write or a sync nothing is known about the disk: the ledger is *poisoned* and refuses every
+//! share until a restart has read back what is really there.
+
+mod checkpoint;
+mod config;
+pub mod entry;
+mod journal;
+mod keys;
+mod open_error;
+pub mod query;
+mod queue;
+mod recover;
+mod snapshots;
+mod tree;
+pub mod verify;
+mod volume;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use config::Config;
+pub use entry::Draft;
+pub use keys::SubjectKeys;
+pub use open_error::OpenError;
+pub use queue::{Pending, Settling};
+
+use checkpoint::Backlog;
+use journal::Journal;
+use keys::Signer;
+use queue::Shared;
+use volume::{Files, Volume};
+use writer::Writer;
+
+/// An entry that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Its index in the log.
+    pub index: u64,
+    /// Its leaf: SHA-256(0x00 ‖ the entry's bytes).
+    pub leaf: [u8; 32],
+    /// Its time.
+    pub time: Timestamp,
+}
+
+/// The ledger takes no entry now. The writer's log line says what happened on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// A write or sync failed; only a restart finds out what is on the disk.
+    Poisoned,
+    /// The gateway is stopping.
+    Closing,
+    /// Too many entries wait.
+    Overloaded,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Poisoned => "ledger cannot be written",
+            Self::Closing => "ledger is closing",
+            Self::Overloaded => "too many entries wait for the ledger",
+        })
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// Whether shares can be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// They can.
+    Ok,
+    /// Not until a restart.
+    Poisoned {
+        /// What could not be written.
+        path: PathBuf,
+        /// What the system said.
+        error: String,
+    },
+}
+
+/// Numbers for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Durable entries.
+    pub size: u64,
+    /// Batches committed since start.
+    pub batches: u64,
+    /// Syncs of the journal since start, one a batch.
+    pub syncs: u64,
+    /// Entries that wait.
+    pub queued: usize,
+    /// Age of the oldest that waits.
+    pub lag: Duration,
+    /// How long the last write and sync took.
+    pub last_sync: Duration,
+}
+
+/// The ledger, open for writing.
+pub struct Ledger {
+    folder: PathBuf,
+    keys: SubjectKeys,
+    shared: Arc<Shared>,
+    closed_unknown: u64,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held while the ledger is open: two writers would make two histories.
+    _lock: File,
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// Opens the ledger, or with `create` makes one in an absent or empty folder. Shares that were open are closed as
+    /// unknown before this returns.
+    pub fn open(config: &Config, create: bool) -> Result<Self, OpenError> {
+        Self::open_on(config, create, Arc::new(Files))
+    }
+
+    fn open_on(config: &Config, create: bool, volume: Arc<dyn Volume>) -> Result<Self, OpenError> {
+        let keys = SubjectKeys::read(&config.subject_key, &config.subject_keys_old)?;
+        let signer = Signer::read(&config.name, &config.key)?;
+        let absent = recover::ready_folder(&config.folder, create)?;
+        let lock = lock(config)?;
+        if absent {
+            recover::create(config, &signer, &*volume)?;
+        }
+        let found = recover::recover(config, signer, volume.clone(), absent)?;
+        let first = found.publisher.tree.size();
+        // A file of that name began at this very index and so holds no entry: it is replaced whole, open set and all.
+        let journal = Journal::begin(&*volume, &config.folder, found.log, config.journal_segment, first, &found.open);
+        let journal = journal.map_err(|(path, error)| OpenError::io(&path, &error))?;
+        checkpoint::remove_covered(&config.folder, first).map_err(|error| OpenError::io(&config.folder.join("journal"), &error))?;
+        let most_batch = usize::try_from(config.journal_segment / 4).unwrap_or(usize::MAX).min(4 << 20);
+        let shared = Arc::new(Shared::new(first, most_batch, found.note));
+        let left_open: Vec<u64> = found.open.iter().copied().collect();
+        let writer = Writer { journal, volume, open: found.open, last: found.last };
+        let threads = start(writer, found.publisher, &shared).map_err(|error| OpenError::io(&config.folder, &error))?;
+        let ledger = Self {
+            folder: config.folder.clone(),
+            keys,
+            shared,
+            closed_unknown: left_open.len() as u64,
+            threads: Mutex::new(threads),
+            _lock: lock,
+        };
+        ledger
+            .close_unknown(&left_open)
+            .map_err(|_| OpenError::refused(&config.folder, "无法补记未结的提供", "open shares cannot be closed"))?;
+        Ok(ledger)
+    }
+
+    fn close_unknown(&self, open: &[u64]) -> Result<(), Unavailable> {
+        for &receipt_of in open {
+            let id = hex::encode(crate::sys::random::<16>());
+            let settled = entry::Settled { id: &id, receipt_of, outcome: "unknown", ..entry::Settled::default() };
+            let draft = settled.draft().map_err(|_| Unavailable::Poisoned)?;
+            // They become durable before or with the first share: the queue keeps order.
+            drop(self.append_or_wait(draft)?);
+        }
+        Ok(())
+    }
+
+    /// At start more may have been left open than the queue takes at once.
+    fn append_or_wait(&self, draft: Draft) -> Result<Pending, Unavailable> {
+        while self.shared.queued().0 > 32_768 && self.shared.fault().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.append(draft)
+    }
+
+    /// How many shares this start found open and closed as unknown.
+    pub fn closed_unknown(&self) -> u64 {
+        self.closed_unknown
+    }
+
+    /// The keys under which persons' identifiers are digested.
+    pub fn keys(&self) -> &SubjectKeys {
+        &self.keys
+    }
+
+    /// Queues an entry; its index is fixed here, in queue order.
+    pub fn append(&self, draft: Draft) -> Result<Pending, Unavailable> {
+        self.shared.append(draft)
+    }
+
+    /// Keeps a place in the queue for the settlement of a share.
+    pub fn reserve(&self) -> Result<Settling, Unavailable> {
+        self.shared.reserve()
+    }
+
+    /// Keeps the files of a control snapshot, durably: an entry names it by its digest. `hex` is the digest's hex.
+    pub fn store_snapshot(&self, hex: &str, files: &[(String, Vec<u8>)]) -> io::Result<()> {
+        snapshots::store(&self.folder, hex, files)
+    }
+
+    /// Whether shares can be recorded.
+    pub fn health(&self) -> Health {
+        match self.shared.fault() {
+            None => Health::Ok,
+            Some(fault) => Health::Poisoned { path: fault.path.clone(), error: fault.error.to_string() },
+        }
+    }
+
+    /// Numbers for metrics.
+    pub fn stats(&self) -> Stats {
+        let (queued, since) = self.shared.queued();
+        let batches = self.shared.batches.load(Ordering::Relaxed);
+        Stats {
+            size: self.shared.size.load(Ordering::Relaxed),
+            batches,
+            syncs: batches,
+            queued,
+            lag: since.map_or(Duration::ZERO, |since| since.elapsed()),
+            last_sync: Duration::from_nanos(self.shared.last_sync.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// How many shares were granted under each grant since then. Covers what was durable at the last start or
+    /// checkpoint: asked once, before the first share.
+    pub fn day_counts(&self, since: Timestamp) -> io::Result<HashMap<String, u64>> {
+        query::day_counts(&self.folder, since)
+    }
+
+    /// The newest signed checkpoint.
+    pub fn checkpoint(&self) -> Vec<u8> {
+        self.shared.checkpoint().to_vec()
+    }
+
+    /// Writes what waits, signs a last checkpoint and stops the threads; a second call changes nothing. The folder is
+    /// free for another process once the ledger is dropped.
+    pub fn close(self: &Arc<Self>) {
+        self.stop();
+    }
+
+    fn stop(&self) {
+        self.shared.begin_close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A thread that panicked has said so on standard error already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// One writer to a folder, whatever process it is in.
+fn lock(config: &Config) -> Result<File, OpenError> {
+    let folder = File::open(&config.folder).map_err(|error| OpenError::io(&config.folder, &error))?;
+    match rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(folder),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(OpenError::refused(&config.folder, "另一个进程正在使用该台账", "another process has this ledger open"))
+        }
+        Err(errno) => Err(OpenError::io(&config.folder, &errno.into())),
+    }
+}
+
+fn start(writer: Writer, publisher: checkpoint::Publisher, shared: &Arc<Shared>) -> io::Result<Vec<JoinHandle<()>>> {
+    let backlog = Arc::new(Backlog::default());
+    let (to_writer, to_publisher) = ((shared.clone(), backlog.clone()), (shared.clone(), backlog));
+    let builder = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    let publisher = builder("ledger-tiles").spawn(move || publisher.run(&to_publisher.1, &to_publisher.0))?;
+    let writer = builder("ledger-writer").spawn(move || writer.run(&to_writer.0, &to_writer.1))?;
+    Ok(vec![writer, publisher])
+}

@@ -1,0 +1,153 @@
+//! What stands in the files, judged by others' checkers.
+
+use super::*;
+use crate::written::{Document, Problems};
+
+fn filled(place: &Place, config: &Config, count: usize) -> Vec<Committed> {
+    let ledger = Arc::new(Ledger::open(config, true).unwrap());
+    let pending: Vec<_> = (0..count).map(|n| ledger.append(granted(&format!("{n:032x}"))).unwrap()).collect();
+    let done = pending.into_iter().map(|pending| wait(pending).unwrap()).collect();
+    ledger.close();
+    assert!(place.0.exists());
+    done
+}
+
+#[test]
+fn a_log_of_three_levels_verifies_and_each_entry_is_where_it_was_acknowledged() {
+    let (place, count) = (Place::new(), 66_000);
+    let done = filled(&place, &place.config(), count);
+    let report = verify::verify(&place.config().folder, None).unwrap();
+    assert_eq!((report.size, report.first_bad), (66_000, None));
+    let records = all(&place.config().folder);
+    assert_eq!(records.len(), count);
+    for (record, committed) in records.iter().zip(&done) {
+        assert_eq!((record.index, record.leaf), (committed.index, committed.leaf));
+    }
+    for name in ["tile/0/257.p/208", "tile/1/000", "tile/1/001.p/1", "tile/2/000.p/1", "tile/entries/257.p/208"] {
+        assert!(place.config().folder.join(name).is_file(), "{name}");
+    }
+    // Open shares do not keep the journal: its newest file carries them on.
+    assert!(fs::read_dir(place.config().folder.join("journal")).unwrap().count() <= 2);
+}
+
+#[test]
+fn every_size_around_a_tiles_edge_has_the_root_that_others_compute() {
+    for count in [1, 2, 3, 255, 256, 257, 511, 512, 513] {
+        let place = Place::new();
+        filled(&place, &place.config(), count);
+        assert_eq!(verify::verify(&place.config().folder, None).unwrap().first_bad, None, "{count}");
+        // Opening computes the root from tiles by the writer's own way and compares.
+        let ledger = Ledger::open(&place.config(), false).unwrap();
+        assert_eq!(ledger.closed_unknown(), count as u64);
+    }
+}
+
+#[test]
+fn a_changed_byte_is_found_under_its_index() {
+    let place = Place::new();
+    filled(&place, &place.config(), 300);
+    let path = place.config().folder.join("tile/entries/000");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(32).position(|id| id == format!("{:032x}", 77).as_bytes()).unwrap();
+    bytes[at] = b'f';
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(verify::verify(&place.config().folder, None).unwrap().first_bad.unwrap().index, 77);
+}
+
+#[test]
+fn entries_are_canonical_and_a_callers_text_cannot_look_like_a_member() {
+    let case = r#""time":"0000-00-00T00:00:00.000000Z""#;
+    let place = Place::new();
+    let ledger = Ledger::open(&place.config(), true).unwrap();
+    let items = [("id_number", "mask"), ("*", "reveal")].into();
+    let share = Share {
+        id: "00",
+        case: Some(case),
+        items: Some(items),
+        roles: Some(&[]),
+        time_decided: Some(crate::sys::now()),
+        ..Share::default()
+    };
+    wait(ledger.append(share.draft().unwrap()).unwrap()).unwrap();
+    let entry = all(&place.config().folder).remove(0).entry;
+    let value: serde_json::Value = serde_json::from_slice(&entry).unwrap();
+    assert_eq!(value["case"], case);
+    let keys: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
+    assert!(keys.is_sorted(), "{keys:?}");
+    assert_eq!(serde_json::to_vec(&value).unwrap(), entry);
+    assert!(value["time"].as_str().unwrap().starts_with("20"), "{value}");
+    assert!(value["items"].as_object().unwrap().keys().is_sorted());
+}
+
+#[test]
+fn an_entry_over_the_uint16_is_an_error_and_never_cut() {
+    let long = "x".repeat(70_000);
+    assert!(Share { id: "00", case: Some(&long), ..Share::default() }.draft().is_err());
+}
+
+#[test]
+fn salts_lie_outside_the_log_and_grants_are_counted_since_a_time() {
+    let place = Place::new();
+    let ledger = Arc::new(Ledger::open(&place.config(), true).unwrap());
+    let settling = ledger.reserve().unwrap();
+    let index = wait(ledger.append(granted("00")).unwrap()).unwrap().index;
+    settling.settle(settled(index), Some([7; 32]));
+    ledger.close();
+    drop(ledger);
+    assert_eq!(fs::read(place.config().folder.join("salts/0")).unwrap(), [7; 32]);
+    let ledger = Ledger::open(&place.config(), false).unwrap();
+    assert_eq!(ledger.closed_unknown(), 0);
+    assert_eq!(ledger.day_counts(jiff::Timestamp::MIN).unwrap().get("g-1"), Some(&1));
+    assert!(ledger.day_counts(crate::sys::now() + Duration::from_secs(60)).unwrap().is_empty());
+    let (record, settlement) = query::show(&place.config().folder, index).unwrap().unwrap();
+    assert_eq!((record.index, settlement.unwrap().index), (0, 1));
+}
+
+#[test]
+fn a_snapshot_is_stored_once_and_never_outside_its_folder() {
+    let place = Place::new();
+    let ledger = Ledger::open(&place.config(), true).unwrap();
+    let hex = "a".repeat(64);
+    let files = [("catalogue/a.toml".to_owned(), b"x".to_vec())];
+    ledger.store_snapshot(&hex, &files).unwrap();
+    ledger.store_snapshot(&hex, &files).unwrap();
+    assert!(place.config().folder.join("snapshots").join(&hex).join("catalogue/a.toml").is_file());
+    for name in ["../a", "/etc/a", "", "a/../../b"] {
+        assert!(ledger.store_snapshot(&"b".repeat(64), &[(name.to_owned(), Vec::new())]).is_err(), "{name}");
+    }
+    assert!(ledger.store_snapshot("../../x", &files).is_err());
+}
+
+#[test]
+fn a_filter_fits_by_digest_item_and_form() {
+    let items = std::collections::BTreeMap::from([("id_number", "mask")]);
+    let share = Share { id: "00", requester: Some("a"), subject: Some("hmac-sha256:1:2"), items: Some(items), ..Share::default() };
+    let bytes = share.draft().unwrap().bytes;
+    let item = |item: &str, form: &str| query::Filter { item: Some(item.into()), form: Some(form.into()), ..query::Filter::default() };
+    assert!(item("id_number", "mask").fits(&bytes));
+    assert!(!item("id_number", "reveal").fits(&bytes));
+    assert!(!item("name", "mask").fits(&bytes));
+    let subject = |digest: &str| query::Filter { subject: Some(vec!["x".into(), digest.into()]), ..query::Filter::default() };
+    assert!(subject("hmac-sha256:1:2").fits(&bytes) && !subject("hmac-sha256:1:3").fits(&bytes));
+    assert!(!query::Filter { members: vec![("requester", "b".into())], ..query::Filter::default() }.fits(&bytes));
+}
+
+#[test]
+fn what_later_work_brings_is_a_load_error_that_says_so() {
+    let read = |more: &str| {
+        let text = format!("folder = \"l\"\nkey = \"k\"\nsubject_key = \"s\"\n{more}");
+        let problems = Problems::default();
+        let document = Document::parse("kanhe.toml", &text, &problems);
+        let table = document.root(&problems);
+        let config = Config::read(&table, Path::new("/base"), "gw");
+        table.finish();
+        (config, problems.into_parts().0.len())
+    };
+    let (config, errors) =
+        read("journal_segment = \"64MiB\"\nregister = \"sqlite\"\ngate = \"local\"\nretention = \"3y\"\ncheckpoint_copy = \"\"");
+    assert_eq!((config.unwrap().folder, errors), (PathBuf::from("/base/l"), 0));
+    for wrong in ["register = \"postgres://a\"", "gate = \"register\"", "retention = \"2y\"", "journal_segment = \"1KiB\""] {
+        let (config, errors) = read(wrong);
+        assert!(config.is_none() && errors == 1, "{wrong}");
+    }
+}
