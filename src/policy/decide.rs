@@ -200,7 +200,9 @@ impl<'c> Judge<'c> {
         }
         let flags: BTreeSet<_> = determining.iter().filter_map(|id| self.policies.known.get(id)?.flag.clone()).collect();
         let operation = &self.call.target.operation;
-        let plan = Plan { items, content: operation.content, records: operation.records.clone(), max_records: operation.max_records };
+        let granted = self.call.grant.and_then(|grant| grant.quota.records_per_call);
+        let max_records = granted.map_or(operation.max_records, |granted| granted.min(operation.max_records));
+        let plan = Plan { items, content: operation.content, records: operation.records.clone(), max_records };
         let policies = self.names(&determining);
         let compiled = Compiled::new(&plan);
         Ok(Decision { policies, flags: flags.into_iter().collect(), plan: Arc::new(plan), compiled, effective_grade })
