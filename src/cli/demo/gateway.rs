@@ -91,13 +91,13 @@ impl Gateway {
         }
     }
 
-    /// Lets it drain and end (SIGTERM).
-    pub(super) fn stop(&mut self) -> Result<ExitStatus, Trouble> {
+    /// Lets it drain and end (SIGTERM); an end that it does not call a good one is an error.
+    pub(super) fn stop(&mut self) -> Result<(), Trouble> {
         self.signal(Signal::TERM);
         let begun = sys::instant();
         while begun.elapsed() < PATIENCE {
             if let Ok(Some(status)) = self.child.try_wait() {
-                return Ok(status);
+                return if status.success() { Ok(()) } else { Err(self.died(status)) };
             }
             std::thread::sleep(Duration::from_millis(10));
         }

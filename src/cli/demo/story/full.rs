@@ -48,12 +48,11 @@ fn full(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
     let room = Mount::on(&disk).map_or(Room::Limited, Room::Small);
     let mut gateway = Gateway::start(stage.folder.path("full/kanhe.toml"), stage.folder.path("full/gateway.log"), true)?;
     let played = until_full(stage, step, &gateway, &room);
-    // Poisoned, it may say so as it ends; what counts was seen above.
-    let stopped = gateway.stop();
+    // With no room left it may call its own end a bad one; what counts was seen above.
+    let _ = gateway.stop();
     drop(gateway);
     drop(room);
-    played?;
-    stopped.map(drop)
+    played
 }
 
 fn until_full(stage: &mut Stage, step: &mut Step, gateway: &Gateway, room: &Room) -> Result<(), Trouble> {
