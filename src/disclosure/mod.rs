@@ -129,6 +129,12 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The answer broke off before its end.
+    BrokenOff,
+    /// The answer ends by closing, so that a cut one would look complete.
+    Unframed,
+    /// The plan does not let opaque content out.
+    NotWhole,
 }
 
 impl Error {
@@ -141,6 +147,12 @@ impl Error {
                 format!("提供部门的应答超过 {limit} 字节，无法逐项核对，未予提供"),
                 format!("the provider's answer is larger than {limit} bytes and cannot be judged item by item"),
             ),
+            Self::BrokenOff => Text::new("提供部门的应答中途断开，未予放出", "the provider's answer broke off before its end"),
+            Self::Unframed => Text::new(
+                "提供部门的应答未声明长度，无法确认完整，未予放出",
+                "the provider's answer does not say where it ends, so that a part could pass for the whole",
+            ),
+            Self::NotWhole => Text::new("策略不允许提供此内容", "the policies do not let this content out"),
         }
     }
 }
@@ -151,6 +163,9 @@ impl fmt::Display for Error {
             Self::Head(error) => error.fmt(f),
             Self::Json(error) => error.fmt(f),
             Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
+            Self::BrokenOff => f.write_str("the answer broke off before its end"),
+            Self::Unframed => f.write_str("the answer ends by closing"),
+            Self::NotWhole => f.write_str("the plan does not disclose opaque content"),
         }
     }
 }

@@ -20,6 +20,7 @@ use super::reads::Reads;
 use super::{Circumstances, Policies};
 use crate::catalogue::route::Target;
 use crate::catalogue::{Item, Kind, Sharing};
+use crate::disclosure::json::Compiled;
 use crate::disclosure::{ContentKind, Form, Plan, PlannedItem};
 use crate::identity::Subject;
 use crate::purpose::{Grant, Scenario};
@@ -33,6 +34,8 @@ pub struct Decision {
     pub flags: Vec<Arc<str>>,
     /// What the answer shows.
     pub plan: Arc<Plan>,
+    /// The plan, ready for rewriting, and its `Share-Disclosure`.
+    pub compiled: Compiled,
     /// The highest grade among what is shown, and no lower than the resource's (stricter grade wins, 就高从严).
     pub effective_grade: i64,
 }
@@ -197,9 +200,12 @@ impl<'c> Judge<'c> {
         }
         let flags: BTreeSet<_> = determining.iter().filter_map(|id| self.policies.known.get(id)?.flag.clone()).collect();
         let operation = &self.call.target.operation;
-        let plan = Plan { items, content: operation.content, records: operation.records.clone(), max_records: operation.max_records };
+        let granted = self.call.grant.and_then(|grant| grant.quota.records_per_call);
+        let max_records = granted.map_or(operation.max_records, |granted| granted.min(operation.max_records));
+        let plan = Plan { items, content: operation.content, records: operation.records.clone(), max_records };
         let policies = self.names(&determining);
-        Ok(Decision { policies, flags: flags.into_iter().collect(), plan: Arc::new(plan), effective_grade })
+        let compiled = Compiled::new(&plan);
+        Ok(Decision { policies, flags: flags.into_iter().collect(), plan: Arc::new(plan), compiled, effective_grade })
     }
 
     fn ask(&self, action: EntityUid, resource: &EntityUid, slice: &Slice, check: bool) -> Result<Asked, Denial> {

@@ -3,6 +3,12 @@
 
 pub mod bind;
 pub mod calendar;
+mod held;
+mod load;
+pub mod quota;
+pub mod stated;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -195,6 +201,13 @@ pub struct Grant {
     pub place: Place,
 }
 
+impl Emergency {
+    /// Whether the order is in force.
+    pub fn in_force(&self, now: Timestamp) -> bool {
+        self.from <= now && now < self.until
+    }
+}
+
 /// All scenarios and grants of one control snapshot, and the calendar.
 #[derive(Debug)]
 pub struct Purposes {
@@ -204,4 +217,17 @@ pub struct Purposes {
     pub grants: HashMap<Arc<str>, Arc<Grant>>,
     /// When offices work.
     pub calendar: Option<calendar::Calendar>,
+    held: held::Held,
+}
+
+impl Purposes {
+    /// Gathers what was read and finds each grant's place by holder, scenario and resource.
+    pub fn new(
+        scenarios: HashMap<Arc<str>, Arc<Scenario>>,
+        grants: HashMap<Arc<str>, Arc<Grant>>,
+        calendar: Option<calendar::Calendar>,
+    ) -> Self {
+        let held = held::Held::of(grants.values());
+        Self { scenarios, grants, calendar, held }
+    }
 }

@@ -64,7 +64,7 @@ impl Folder {
             }
         }
         assert!(problems.is_ok(), "{problems:?}");
-        Self { parties, catalogue, purposes: Purposes { scenarios, grants, calendar: None } }
+        Self { parties, catalogue, purposes: Purposes::new(scenarios, grants, None) }
     }
 
     pub(super) fn world(&self) -> World<'_> {

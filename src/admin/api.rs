@@ -1,0 +1,86 @@
+//! `/livez`, `/readyz` with each reason named, and `/metrics`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+
+use crate::lang::{Lang, Text};
+use crate::ledger::{Health, Ledger};
+use crate::snapshot::Snapshot;
+use crate::telemetry::{LedgerGauges, Metrics};
+
+/// What the admin listener tells of.
+pub struct State {
+    /// The ledger, whose state decides whether anything can be shared.
+    pub ledger: Arc<Ledger>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The control snapshot in force.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Calls being answered.
+    pub in_flight: Arc<AtomicI64>,
+    /// TLS of new connections, shared with the gateway's listener.
+    pub tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
+    /// Whether it is about to stop.
+    pub draining: AtomicBool,
+}
+
+pub(super) fn router(state: Arc<State>) -> Router {
+    let (ready, metrics) = (state.clone(), state);
+    Router::new()
+        .route("/livez", get(|| async { ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "ok\n") }))
+        .route("/readyz", get(move |fields: axum::http::HeaderMap| async move { readiness(&ready, &fields) }))
+        .route("/metrics", get(move || async move { exposition(&metrics) }))
+}
+
+/// Why shares are refused now, each by its stable name.
+fn reasons(state: &State) -> Vec<(&'static str, Text)> {
+    let mut reasons = Vec::new();
+    if state.draining.load(Ordering::Relaxed) {
+        reasons.push(("draining", Text::new("网关正在停止", "the gateway is stopping")));
+    }
+    match state.ledger.health() {
+        Health::Ok => {}
+        Health::Poisoned { path, error } => {
+            let path = path.display();
+            let text = Text::new(
+                format!("共享台账无法写入（{path}：{error}）；排除原因后重启网关"),
+                format!("the ledger cannot be written ({path}: {error}); remove the cause and restart the gateway"),
+            );
+            reasons.push(("ledger_unavailable", text));
+        }
+    }
+    reasons
+}
+
+fn readiness(state: &State, fields: &axum::http::HeaderMap) -> Response {
+    let lang =
+        fields.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).map_or_else(Lang::default, Lang::from_accept_language);
+    let reasons = reasons(state);
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let told: Vec<_> = reasons.iter().map(|(code, text)| json!({"code": code, "message": text.get(lang)})).collect();
+    let document = json!({"ready": reasons.is_empty(), "reasons": told, "snapshot": state.snapshot.load().digest});
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{document}\n")).into_response()
+}
+
+fn exposition(state: &State) -> Response {
+    let stats = state.ledger.stats();
+    state.metrics.in_flight(state.in_flight.load(Ordering::Relaxed));
+    let gauges = LedgerGauges {
+        size: stats.size,
+        batches: stats.batches,
+        syncs: stats.syncs,
+        queued: stats.queued as u64,
+        lag: stats.lag,
+        last_sync: stats.last_sync,
+        healthy: matches!(state.ledger.health(), Health::Ok),
+    };
+    let text = state.metrics.exposition(gauges);
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+}

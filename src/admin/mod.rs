@@ -1,0 +1,91 @@
+//! Administration: health and metrics, on a listener of their own. Plain HTTP on a loopback address; elsewhere with the
+//! gateway's TLS.
+
+mod api;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+pub use api::State;
+
+use crate::lang::Text;
+use crate::written::Table;
+
+/// `[admin]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+/// How long an administrator's client may take for a handshake or a head.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections at a time; who watches a gateway needs few.
+const CONNECTIONS: usize = 256;
+
+impl Config {
+    /// Reads `[admin]`; left out: a loopback address, port 9443. `tls`: whether the gateway has TLS to share.
+    pub fn read(table: Option<Table<'_, '_>>, tls: bool) -> Option<Self> {
+        let default = SocketAddr::from(([127, 0, 0, 1], 9443));
+        let Some(table) = table else { return Some(Self { listen: default }) };
+        let right = |_| Text::new("应为 IP:端口，例如 `127.0.0.1:9443`", "an IP address and a port, such as `127.0.0.1:9443`");
+        let listen = table.opt_parsed("listen", |text| text.parse::<SocketAddr>().map_err(right)).map_or(default, |listen| listen.value);
+        if !tls && !listen.ip().is_loopback() {
+            let message = Text::new("非回环地址必须启用 TLS", "plain HTTP is served on a loopback address only");
+            table.error("listen", "tls_required", message, None);
+        }
+        table.finish();
+        Some(Self { listen })
+    }
+}
+
+/// Serves until the task is dropped.
+pub async fn serve(listener: TcpListener, state: Arc<State>) {
+    let plain = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let router = api::router(state.clone());
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "the admin listener could not accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let router = router.clone();
+        let tls = if plain { None } else { state.tls.load_full() };
+        tokio::spawn(async move {
+            let _place = place;
+            match tls {
+                Some(config) => {
+                    let handshake = tokio::time::timeout(PATIENCE, TlsAcceptor::from(config).accept(stream)).await;
+                    if let Ok(Ok(stream)) = handshake {
+                        speak(TokioIo::new(stream), router).await;
+                    }
+                }
+                None => speak(TokioIo::<TcpStream>::new(stream), router).await,
+            }
+        });
+    }
+}
+
+async fn speak<I>(io: I, router: axum::Router)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    if let Err(error) = builder.serve_connection(io, TowerToHyperService::new(router)).await {
+        tracing::debug!(%error, "an admin connection ended in an error");
+    }
+}

@@ -1,0 +1,266 @@
+//! The composition root: binds, builds, runs, reloads and drains. Everything is bound and opened before the first call
+//! is taken; a start that cannot be whole does not happen.
+
+mod reload;
+mod workers;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::disclosure::pseudonym::{KeyError, PseudonymKey};
+use crate::gateway::Shared;
+use crate::identity::{Authenticator, mtls};
+use crate::lang::Text;
+use crate::ledger::Ledger;
+use crate::origin::Origins;
+use crate::purpose::quota::Quotas;
+use crate::share::Recorder;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{self, Metrics};
+use crate::written::{Place, Problem};
+use crate::{admin, sys};
+
+/// Why the gateway did not start, or did not reload.
+#[derive(Debug)]
+pub enum Error {
+    /// What was written is wrong.
+    Written(Vec<Problem>),
+    /// Something else stands in the way.
+    Trouble(Text),
+}
+
+impl Error {
+    fn trouble(zh: &str, en: &str, why: impl std::fmt::Display) -> Self {
+        Self::Trouble(Text::new(format!("{zh}：{why}"), format!("{en}: {why}")))
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        Self::trouble("假名化密钥不可用", "the key of pseudonyms cannot be used", error)
+    }
+}
+
+impl From<Text> for Error {
+    fn from(text: Text) -> Self {
+        Self::Trouble(text)
+    }
+}
+
+/// How the gateway tells what it listens on and which snapshot is in force.
+pub type Announce = Box<dyn Fn(&str) + Send>;
+
+/// Runs the gateway until it is told to stop.
+pub fn serve(config_path: &Path, create_ledger: bool, announce: &Announce) -> Result<(), Error> {
+    let config = Config::read(config_path).map_err(Error::Written)?;
+    telemetry::start(&config.telemetry);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::trouble("无法启动运行时", "the runtime cannot start", error))?;
+    runtime.block_on(Gateway::start(config_path, config, create_ledger, announce))?.run_in(&runtime, announce)
+}
+
+/// Loads all that [`serve`] would, and binds nothing: warnings, or errors and warnings.
+pub fn check(config: &Config) -> Result<Vec<Problem>, (Vec<Problem>, Vec<Problem>)> {
+    let trouble = |text: Text, file: &Path| {
+        let place = Place { file: file.display().to_string().into(), line: 1, column: 1 };
+        Problem { place, code: "unusable", message: text, help: None }
+    };
+    let (loaded, mut errors) = match Snapshot::load(&config.control) {
+        Ok((snapshot, warnings)) => (Ok((snapshot, warnings)), Vec::new()),
+        Err(refused) => (Err(refused.warnings), refused.errors),
+    };
+    if let Some(Err(error)) = config.tls.as_ref().map(mtls::server_config) {
+        errors.push(trouble(error.text, &config.base));
+    }
+    if let Err(error) = PseudonymKey::load(&config.pseudonym_key) {
+        errors.push(trouble(Text::new(format!("假名化密钥不可用：{error}"), error.to_string()), &config.pseudonym_key));
+    }
+    let warnings = match loaded {
+        Ok((snapshot, warnings)) => {
+            let origins = Origins::new(&config.base);
+            let wrong =
+                snapshot.catalogue.resources.values().filter_map(|resource| Some((resource, origins.prepare(&resource.origin).err()?)));
+            errors.extend(wrong.map(|(resource, error)| Problem {
+                place: resource.place.clone(),
+                code: "unusable",
+                message: Text::new(
+                    format!("{}：{}", error.path.display(), error.error),
+                    format!("{}: {}", error.path.display(), error.error),
+                ),
+                help: None,
+            }));
+            warnings
+        }
+        Err(warnings) => warnings,
+    };
+    if errors.is_empty() { Ok(warnings) } else { Err((errors, warnings)) }
+}
+
+/// What a running gateway consists of.
+struct Gateway {
+    config_path: PathBuf,
+    config: Config,
+    shared: Arc<Shared>,
+    admin: Arc<admin::State>,
+    listeners: (TcpListener, TcpListener),
+    workers: workers::Workers,
+    stopping: watch::Sender<bool>,
+}
+
+/// What a reload reads anew, built whole before any of it is put in place.
+struct World {
+    snapshot: Snapshot,
+    tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl World {
+    /// Loads the control folder and the gateway's certificates.
+    fn load(config: &Config) -> Result<Self, Error> {
+        let (snapshot, warnings) = Snapshot::load(&config.control).map_err(|refused| Error::Written(refused.errors))?;
+        for warning in warnings {
+            tracing::warn!("{}", warning.line(crate::lang::Lang::En));
+        }
+        let tls = config.tls.as_ref().map(mtls::server_config).transpose().map_err(|error| error.text)?;
+        let origins = Origins::new(&config.base);
+        for resource in snapshot.catalogue.resources.values() {
+            origins.prepare(&resource.origin).map_err(|error| {
+                let (id, path) = (&resource.id, error.path.display());
+                Error::trouble(&format!("资源 `{id}` 的 {path}"), &format!("`{path}` of resource `{id}`"), error.error)
+            })?;
+        }
+        Ok(Self { snapshot, tls })
+    }
+}
+
+impl Gateway {
+    async fn start(config_path: &Path, config: Config, create_ledger: bool, announce: &Announce) -> Result<Self, Error> {
+        let world = World::load(&config)?;
+        let pseudonyms = PseudonymKey::load(&config.pseudonym_key)?;
+        let authenticator = Authenticator::start(&config.identity).await.map_err(|error| error.text())?;
+        let ledger = Arc::new(Ledger::open(&config.ledger, create_ledger).map_err(|error| error.text())?);
+        let listeners = (bind("gateway", config.listen).await?, bind("admin", config.admin.listen).await?);
+        let recorder = Recorder::new(ledger.clone(), &config.name);
+        let quotas = restored_quotas(&ledger, &world.snapshot)?;
+        ledger
+            .store_snapshot(world.snapshot.hex(), &world.snapshot.files)
+            .map_err(|error| Error::trouble("无法保存控制快照", "the control snapshot cannot be kept", error))?;
+        recorder
+            .started(&world.snapshot.digest)
+            .await
+            .map_err(|error| Error::trouble("共享台账不可用", "the ledger is unavailable", error))?;
+        let shared = Arc::new(Shared {
+            snapshot: Arc::new(ArcSwap::from_pointee(world.snapshot)),
+            tls: Arc::new(ArcSwapOption::from(world.tls)),
+            authenticator,
+            quotas,
+            recorder,
+            ledger,
+            pseudonyms,
+            disclosure_buffer: usize::try_from(config.disclosure_buffer).unwrap_or(usize::MAX),
+            limits: config.limits.clone(),
+            networks: config.networks.clone(),
+            metrics: Arc::new(Metrics::new()),
+            name: config.name.clone(),
+            in_flight: Arc::default(),
+        });
+        announce_listeners(&listeners, &config, announce)?;
+        announce(&format!("snapshot {}", shared.snapshot().digest));
+        let (stopping, stop) = watch::channel(false);
+        let workers = workers::Workers::start(&shared, &config.base, &stop)
+            .map_err(|error| Error::trouble("无法启动工作线程", "a worker cannot start", error))?;
+        let admin = Arc::new(admin::State {
+            ledger: shared.ledger.clone(),
+            metrics: shared.metrics.clone(),
+            snapshot: shared.snapshot.clone(),
+            in_flight: shared.in_flight.clone(),
+            tls: shared.tls.clone(),
+            draining: AtomicBool::new(false),
+        });
+        Ok(Self { config_path: config_path.to_owned(), config, shared, admin, listeners, workers, stopping })
+    }
+
+    fn run_in(self, runtime: &tokio::runtime::Runtime, announce: &Announce) -> Result<(), Error> {
+        runtime.block_on(self.run(announce))
+    }
+
+    /// Takes calls until SIGTERM or SIGINT; reloads on SIGHUP.
+    async fn run(mut self, announce: &Announce) -> Result<(), Error> {
+        let signals = |kind| signal(kind).map_err(|error| Error::trouble("无法接收信号", "signals cannot be received", error));
+        let (mut hangup, mut terminate, mut interrupt) =
+            (signals(SignalKind::hangup())?, signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+        let (gateway, admin_listener) = self.listeners;
+        let accepting = tokio::spawn(self.workers.accept(gateway, self.shared.limits.connections));
+        let administering = tokio::spawn(admin::serve(admin_listener, self.admin.clone()));
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => {
+                    match reload::reload(&self.config_path, &mut self.config, &self.shared).await {
+                        Ok(digest) => announce(&format!("snapshot {digest}")),
+                        Err(count) => announce(&format!("reload refused: {count} errors")),
+                    }
+                }
+                _ = second.tick() => self.shared.recorder.flush_folded(),
+            }
+        }
+        tracing::info!("stopping: calls in flight finish, no new one begins");
+        self.admin.draining.store(true, Ordering::Relaxed);
+        accepting.abort();
+        self.stopping.send_replace(true);
+        let drained = tokio::time::timeout(self.shared.limits.drain, self.workers.drained(&self.shared)).await;
+        if drained.is_err() {
+            tracing::warn!(calls = self.shared.in_flight.load(Ordering::Relaxed), "the drain took too long; what is left is cut");
+        }
+        self.workers.stop();
+        self.shared.recorder.stopped().await;
+        self.shared.ledger.close();
+        administering.abort();
+        Ok(())
+    }
+}
+
+async fn bind(name: &str, address: SocketAddr) -> Result<TcpListener, Error> {
+    let failed =
+        |error| Error::trouble(&format!("{name} 无法监听 {address}"), &format!("the {name} listener cannot listen on {address}"), error);
+    TcpListener::bind(address).await.map_err(failed)
+}
+
+fn announce_listeners(listeners: &(TcpListener, TcpListener), config: &Config, announce: &Announce) -> Result<(), Error> {
+    let address = |listener: &TcpListener| {
+        listener.local_addr().map_err(|error| Error::trouble("无法得知监听地址", "a listener's address is unknown", error))
+    };
+    let (gateway, admin) = (address(&listeners.0)?, address(&listeners.1)?);
+    let scheme = |tls| if tls { "https" } else { "http" };
+    announce(&format!("listening gateway {}://{gateway}", scheme(config.tls.is_some())));
+    announce(&format!("listening admin {}://{admin}", scheme(!admin.ip().is_loopback())));
+    Ok(())
+}
+
+/// Today's calls of each grant, counted from the ledger: a restart gives nobody a second quota.
+fn restored_quotas(ledger: &Ledger, snapshot: &Snapshot) -> Result<Quotas, Error> {
+    let quotas = Quotas::default();
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::trouble("无法从共享台账恢复当日次数", "today's calls cannot be counted from the ledger", error)
+    };
+    let today = sys::now().to_zoned_datetime(snapshot.parties.time_zone.clone());
+    let midnight = today.start_of_day().map_err(|error| failed(&error))?;
+    let since: Timestamp = midnight.timestamp();
+    for (grant, count) in ledger.day_counts(since).map_err(|error| failed(&error))? {
+        quotas.restore(&grant, today.date(), count);
+    }
+    Ok(quotas)
+}

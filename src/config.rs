@@ -1,0 +1,187 @@
+//! `kanhe.toml`: what was written, read into what it means. Every part's own `Config` lives with the part; unknown keys
+//! are errors, and all errors are reported in one run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::gateway::limits::Limits;
+use crate::gateway::network::Networks;
+use crate::identity::mtls::TlsConfig;
+use crate::lang::Text;
+use crate::written::{Document, Place, Problem, Problems, Table};
+use crate::{admin, identity, ledger, telemetry};
+
+/// All of `kanhe.toml`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The configuration file's folder, at which relative paths start.
+    pub base: PathBuf,
+    /// The gateway's name: the log's origin line and its note key name.
+    pub name: Arc<str>,
+    /// Where requesters call.
+    pub listen: std::net::SocketAddr,
+    /// Its TLS; none: plain HTTP on a loopback address.
+    pub tls: Option<TlsConfig>,
+    /// Sizes and times.
+    pub limits: Limits,
+    /// Names for `context.network`.
+    pub networks: Networks,
+    /// The admin listener.
+    pub admin: admin::Config,
+    /// Token issuers.
+    pub identity: identity::Config,
+    /// The control folder.
+    pub control: PathBuf,
+    /// Key of pseudonyms.
+    pub pseudonym_key: PathBuf,
+    /// The largest JSON answer that is rewritten.
+    pub disclosure_buffer: u64,
+    /// The ledger.
+    pub ledger: ledger::Config,
+    /// Logs.
+    pub telemetry: telemetry::Config,
+}
+
+impl Config {
+    /// Reads the file at `path`; everything wrong in it comes back at once.
+    pub fn read(path: &Path) -> Result<Self, Vec<Problem>> {
+        let problems = Problems::default();
+        let name = path.display().to_string();
+        let config = match std::fs::read_to_string(path) {
+            Ok(text) => {
+                let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let document = Document::parse(&name, &text, &problems);
+                Self::from_table(document.root(&problems), base)
+            }
+            Err(error) => {
+                let place = Place { file: name.as_str().into(), line: 1, column: 1 };
+                let message = Text::new(format!("无法读取配置文件：{error}"), format!("cannot read the configuration file: {error}"));
+                let help = Text::new(
+                    "用 --config FILE 指定，或先运行 `kanhe demo` 查看样例",
+                    "name it with --config FILE, or run `kanhe demo` to see one",
+                );
+                problems.error(&place, "unreadable", message, Some(help));
+                None
+            }
+        };
+        match config {
+            Some(config) if problems.is_ok() => Ok(config),
+            _ => Err(problems.into_parts().0),
+        }
+    }
+
+    fn from_table(root: Table<'_, '_>, base: &Path) -> Option<Self> {
+        let gateway = root.table("gateway");
+        let admin = root.opt_table("admin");
+        let identity = identity::Config::read(root.tables("issuers"), base);
+        let control = root.table("control").and_then(|table| one_path(table, "folder", base));
+        let disclosure = root.table("disclosure").and_then(|table| read_disclosure(table, base));
+        let telemetry = telemetry::Config::read(root.opt_table("telemetry"));
+        let gateway = gateway.and_then(|table| Gateway::read(table, base));
+        let tls = gateway.as_ref().is_some_and(|gateway| gateway.tls.is_some());
+        let admin = admin::Config::read(admin, tls);
+        let name = gateway.as_ref().map_or("", |gateway| &*gateway.name);
+        let ledger = root.table("ledger").and_then(|table| ledger::Config::read(&table, base, name).inspect(|_| table.finish()));
+        root.finish();
+        let (gateway, (pseudonym_key, disclosure_buffer)) = (gateway?, disclosure?);
+        Some(Self {
+            base: base.to_owned(),
+            name: gateway.name,
+            listen: gateway.listen,
+            tls: gateway.tls,
+            limits: gateway.limits,
+            networks: gateway.networks,
+            admin: admin?,
+            identity: identity?,
+            control: control?,
+            pseudonym_key,
+            disclosure_buffer,
+            ledger: ledger?,
+            telemetry: telemetry?,
+        })
+    }
+
+    /// Keys whose change needs a restart: everything but what a reload reads anew (control folder, certificates, keys).
+    pub fn changed_since(&self, older: &Self) -> Vec<&'static str> {
+        let mut changed = Vec::new();
+        let mut compare = |name, same: bool| {
+            if !same {
+                changed.push(name);
+            }
+        };
+        compare("gateway.name", self.name == older.name);
+        compare("gateway.listen", self.listen == older.listen);
+        compare("gateway.tls", self.tls.is_some() == older.tls.is_some());
+        compare("gateway.limits", self.limits == older.limits);
+        compare("gateway.networks", self.networks == older.networks);
+        compare("admin", self.admin == older.admin);
+        compare("issuers", format!("{:?}", self.identity) == format!("{:?}", older.identity));
+        compare("disclosure.pseudonym_key", self.pseudonym_key == older.pseudonym_key);
+        compare("disclosure.buffer", self.disclosure_buffer == older.disclosure_buffer);
+        compare("ledger", format!("{:?}", self.ledger) == format!("{:?}", older.ledger));
+        compare("telemetry", self.telemetry == older.telemetry);
+        changed
+    }
+}
+
+/// `[gateway]`.
+struct Gateway {
+    name: Arc<str>,
+    listen: std::net::SocketAddr,
+    tls: Option<TlsConfig>,
+    limits: Limits,
+    networks: Networks,
+}
+
+impl Gateway {
+    fn read(table: Table<'_, '_>, base: &Path) -> Option<Self> {
+        let name = table.parsed("name", key_name);
+        let listen = table.parsed("listen", address);
+        let written = table.has("tls");
+        let tls = table.opt_table("tls").and_then(|tls| TlsConfig::read(&tls, base).inspect(|_| tls.finish()));
+        let limits = Limits::read(table.opt_table("limits"));
+        let networks = Networks::read(table.opt_table("networks"));
+        if let Some(listen) = &listen
+            && !written
+            && !listen.value.ip().is_loopback()
+        {
+            let message = Text::new("非回环地址必须启用 TLS", "plain HTTP is served on a loopback address only");
+            let help = Text::new("添加 [gateway.tls]，或监听 127.0.0.1", "add [gateway.tls], or listen on 127.0.0.1");
+            table.error("listen", "tls_required", message, Some(help));
+        }
+        table.finish();
+        Some(Self { name: name?.value, listen: listen?.value, tls, limits: limits?, networks: networks? })
+    }
+}
+
+fn read_disclosure(table: Table<'_, '_>, base: &Path) -> Option<(PathBuf, u64)> {
+    let key = table.filled("pseudonym_key").map(|key| base.join(key.value));
+    let buffer = table.opt_parsed("buffer", crate::written::units::size).map_or(4 << 20, |size| size.value);
+    table.finish();
+    Some((key?, buffer))
+}
+
+fn one_path(table: Table<'_, '_>, key: &str, base: &Path) -> Option<PathBuf> {
+    let path = table.filled(key).map(|path| base.join(path.value));
+    table.finish();
+    path
+}
+
+/// A note key name (C2SP signed-note): not empty, without spaces and plus signs.
+fn key_name(text: &str) -> Result<Arc<str>, Text> {
+    let fits =
+        !text.is_empty() && text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'+' | b'"' | b'\\'));
+    if fits {
+        Ok(text.into())
+    } else {
+        Err(Text::new(
+            "应为不含空格与加号的名称，例如 `gw-1.mca.example`",
+            "a name without spaces and plus signs, such as `gw-1.mca.example`",
+        ))
+    }
+}
+
+/// `127.0.0.1:8443`; port 0 lets the system choose.
+pub(crate) fn address(text: &str) -> Result<std::net::SocketAddr, Text> {
+    text.parse().map_err(|_| Text::new("应为 IP:端口，例如 `0.0.0.0:8443`", "an IP address and a port, such as `0.0.0.0:8443`"))
+}

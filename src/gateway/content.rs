@@ -1,0 +1,175 @@
+//! The content of an answer: a refusal's document, a whole disclosed answer, or a disclosed stream. What is disclosed
+//! owns its `Settlement`, so that the end, an abort and a drop each settle the share.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http_body_util::Full;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+
+use super::Counted;
+use super::rewriting::Drain;
+use crate::origin::Answer;
+use crate::share::{Outcome, Settlement};
+
+/// Content of an answer on its way to the caller.
+pub struct Content(Inner);
+
+enum Inner {
+    /// Nothing that was disclosed.
+    Plain(Full<Bytes>),
+    /// Disclosed, whole before its first byte left.
+    Whole { bytes: Option<Bytes>, settlement: Option<Settlement>, _counted: Counted },
+    /// Disclosed whole by its plan, too large to hold.
+    Stream(Box<Stream>),
+}
+
+struct Stream {
+    held: std::collections::VecDeque<Bytes>,
+    answer: Option<Answer>,
+    length: Option<u64>,
+    settlement: Option<Settlement>,
+    drain: Drain,
+    counted: Option<Counted>,
+}
+
+/// A disclosure that failed after its head had left: the connection is aborted, so that no part passes for the whole.
+#[derive(Debug)]
+pub struct Aborted;
+
+impl std::fmt::Display for Aborted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the disclosure failed after its head had left")
+    }
+}
+
+impl std::error::Error for Aborted {}
+
+impl Content {
+    /// A document of the gateway's own.
+    pub fn refusal(document: Full<Bytes>) -> Self {
+        Self(Inner::Plain(document))
+    }
+
+    /// A whole disclosed answer.
+    pub fn whole(bytes: Bytes, settlement: Settlement, counted: Counted) -> Self {
+        let mut settlement = Some(settlement);
+        if bytes.is_empty() {
+            finish(&mut settlement, Outcome::Complete);
+        }
+        Self(Inner::Whole { bytes: Some(bytes), settlement, _counted: counted })
+    }
+
+    /// A disclosed stream: what was held, then the rest as it comes.
+    pub fn stream(held: Vec<Bytes>, answer: Answer, settlement: Settlement, counted: Counted, drain: Drain) -> Self {
+        let ahead: usize = held.iter().map(Bytes::len).sum();
+        let length = answer.declared_length().map(|rest| rest + ahead as u64);
+        let (settlement, counted) = (Some(settlement), Some(counted));
+        Self(Inner::Stream(Box::new(Stream { held: held.into(), answer: Some(answer), length, settlement, drain, counted })))
+    }
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        match &mut self.0 {
+            Inner::Plain(document) => Pin::new(document).poll_frame(context).map_err(|never| match never {}),
+            Inner::Whole { bytes, settlement, .. } => match bytes.take() {
+                Some(bytes) if !bytes.is_empty() => {
+                    if let Some(settlement) = settlement {
+                        settlement.release(&bytes);
+                    }
+                    finish(settlement, Outcome::Complete);
+                    Poll::Ready(Some(Ok(Frame::data(bytes))))
+                }
+                _ => {
+                    finish(settlement, Outcome::Complete);
+                    Poll::Ready(None)
+                }
+            },
+            Inner::Stream(stream) => stream.poll(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Plain(document) => document.is_end_stream(),
+            Inner::Whole { bytes, .. } => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Inner::Stream(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Inner::Plain(document) => document.size_hint(),
+            Inner::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Inner::Stream(stream) => stream.length.map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+}
+
+impl Stream {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        let piece = match self.held.pop_front() {
+            Some(held) => Some(Ok(held)),
+            None => match &mut self.answer {
+                Some(answer) => ready!(answer.poll_piece(context)),
+                None => None,
+            },
+        };
+        Poll::Ready(match piece {
+            Some(Ok(piece)) => {
+                if let Some(length) = &mut self.length {
+                    *length = length.saturating_sub(piece.len() as u64);
+                }
+                if let Some(settlement) = &mut self.settlement {
+                    settlement.release(&piece);
+                }
+                // With a declared length the transport may not ask again after the last byte.
+                if self.length == Some(0) && self.held.is_empty() {
+                    finish(&mut self.settlement, Outcome::Complete);
+                }
+                Some(Ok(Frame::data(piece)))
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%error, "an answer broke off while it was disclosed");
+                self.answer = None;
+                finish(&mut self.settlement, Outcome::Failed);
+                Some(Err(Aborted))
+            }
+            None => {
+                self.answer = None;
+                finish(&mut self.settlement, Outcome::Complete);
+                None
+            }
+        })
+    }
+}
+
+fn finish(settlement: &mut Option<Settlement>, outcome: Outcome) {
+    if let Some(settlement) = settlement.take() {
+        settlement.settle(outcome);
+    }
+}
+
+/// The caller went away. The settlement, dropped with the rest, says `cut`.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let (Some(mut answer), Drain::UpTo(mut left), Ok(runtime)) =
+            (self.answer.take(), self.drain, tokio::runtime::Handle::try_current())
+        {
+            let counted = self.counted.take();
+            runtime.spawn(async move {
+                let _counted = counted;
+                while let Some(Ok(piece)) = answer.piece().await {
+                    left = match left.checked_sub(piece.len() as u64) {
+                        Some(left) => left,
+                        None => return,
+                    };
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The line that a request travels: one function, one statement a step, one error type, one exit. The numbers are
+//! those of the crate's documentation.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+use hyper::{Request, Response};
+use tokio::sync::oneshot;
+
+use super::content::Content;
+use super::listener::Connection;
+use super::refusal::{Code, Refusal};
+use super::rewriting::Drain;
+use super::{Counted, Line, admission, reading, rewriting};
+use crate::catalogue::route::Target;
+use crate::identity::{AuthorizationFields, Credentials};
+use crate::lang::Text;
+use crate::origin::{Passage, RequestContent};
+use crate::purpose::bind::bind;
+use crate::purpose::stated::Stated;
+use crate::share::{Facts, Intent, Known, PendingReceipt, Settlement};
+use crate::sys;
+
+/// Answers one request: what was disclosed, or the refusal. The one exit of the line.
+pub async fn answer(line: Arc<Line>, connection: Arc<Connection>, request: Request<Incoming>) -> Response<Content> {
+    let started = sys::instant();
+    let lang = admission::language(request.headers());
+    let mut known = Known::at(&connection.peer);
+    let outcome = share(&line, &connection, request, &mut known).await;
+    let metrics = &line.shared.metrics;
+    let resource = known.resource().to_owned();
+    match outcome {
+        Ok(response) => {
+            metrics.called(&resource, "granted", "", started.elapsed());
+            response
+        }
+        Err(mut refusal) => {
+            if refusal.entry.is_none() {
+                refusal.entry = line.shared.recorder.refused(known, refusal.code.name(), &refusal.policies).await;
+            }
+            refusal.write_log(&resource);
+            metrics.called(&resource, "refused", refusal.code.name(), started.elapsed());
+            refusal.response(lang)
+        }
+    }
+}
+
+/// The line. `known` gathers what a refusal's entry may say; no step reads it.
+async fn share(
+    line: &Arc<Line>,
+    connection: &Connection,
+    request: Request<Incoming>,
+    known: &mut Known,
+) -> Result<Response<Content>, Refusal> {
+    let shared = &line.shared;
+    let counted = shared.count().ok_or_else(overloaded)?;
+    let (head, content) = request.into_parts();
+
+    // 1 admit
+    let admitted = admission::admit(line, connection, head, &content)?;
+    known.admitted(&admitted.network, &admitted.snapshot.digest);
+    let snapshot = admitted.snapshot.clone();
+
+    // 2 authenticate
+    let authorization = AuthorizationFields::of(&admitted.head.headers);
+    let credentials = Credentials { authorization, certificate: connection.certificate.as_ref() };
+    let subject = shared.authenticator.authenticate(&snapshot.parties, credentials, admitted.time).await;
+    let subject = known.authenticated(subject)?;
+
+    // 3 resolve
+    let target = snapshot.catalogue.routes.find(&admitted.head.method, &admitted.path)?;
+    let target = known.resolved(target);
+
+    // 4 bind
+    let stated = Stated::parse(admitted.head.headers.get_all("share-purpose").iter().map(HeaderValue::as_bytes))?;
+    let bound = known.bound(bind(snapshot.registered(), &subject, &target, stated.as_ref(), admitted.time))?;
+
+    // 5 decide
+    let circumstances = snapshot.circumstances(&bound, admitted.time, admitted.source, &admitted.network);
+    let permit = snapshot.policies.decide(&subject, &target, &bound, &circumstances)?;
+    let asked = reading::read(&shared.limits, &admitted, &target, content).await?;
+    if let Some(grant) = &bound.grant {
+        shared.quotas.take(grant, admitted.time, &snapshot.parties.time_zone)?;
+    }
+
+    // 6 commit
+    let data_subject = asked.subject.as_deref();
+    let facts = Facts {
+        subject: &subject,
+        target: &target,
+        bound: &bound,
+        circumstances: &circumstances,
+        snapshot: &snapshot.digest,
+        data_subject,
+    };
+    let (intent, pending, settlement) = shared.recorder.commit(permit, &facts)?;
+
+    // From here on the work outlives the caller: a task of its own, told when the caller has gone.
+    let request = asked.request(&admitted, connection, &subject, &bound, &target, &intent)?;
+    let (waiting, gone) = oneshot::channel::<Infallible>();
+    let committed = Committed { line: line.clone(), target, intent, pending, settlement, counted };
+    let answered = tokio::spawn(committed.carry_out(request, Caller { gone, waited_for: false })).await;
+    drop(waiting);
+    answered.unwrap_or_else(|_| Err(broken()))
+}
+
+/// A share on its way: from commit on nothing of it is lost, whoever goes away.
+struct Committed {
+    line: Arc<Line>,
+    target: Arc<Target>,
+    intent: Intent,
+    pending: PendingReceipt,
+    settlement: Settlement,
+    counted: Counted,
+}
+
+impl Committed {
+    /// Steps 7 to 9; step 10 is the settlement's own.
+    async fn carry_out(self, request: Request<RequestContent>, mut caller: Caller) -> Result<Response<Content>, Refusal> {
+        let Self { line, target, intent, pending, mut settlement, counted } = self;
+        let (origin, method) = (&target.resource.origin, request.method().clone());
+        let drain = if method.is_safe() { Drain::No } else { Drain::UpTo(line.shared.limits.drain_size) };
+        if method.is_safe() {
+            caller.is_waited_for();
+        }
+
+        // 7 forward
+        let (receipt, answer) = match Passage::ahead(&intent, &method) {
+            Some(passage) => {
+                let asking = caller.unless_gone(line.origins.forward(passage, origin, request));
+                tokio::try_join!(async { pending.durable().await.map_err(Refusal::from) }, async { Ok(asking.await) })?
+            }
+            None => {
+                let receipt = pending.durable().await?;
+                let passage = Passage::recorded(&receipt);
+                let answer = line.origins.forward(passage, origin, request).await;
+                (receipt, Some(answer))
+            }
+        };
+
+        // 8 disclose
+        let disclosed = match answer {
+            Some(answer) => caller.unless_gone(rewriting::disclose(&line.shared, &intent, answer, &mut settlement)).await,
+            None => None,
+        };
+
+        // 9 reply; 10 settle is done by the settlement, whoever holds it last
+        match disclosed {
+            Some(Ok(disclosed)) => Ok(disclosed.reply(&receipt, settlement, counted, drain)),
+            Some(Err(refusal)) => Err(refusal.of_share(&receipt, settlement)),
+            None => Err(unheard()),
+        }
+    }
+}
+
+/// The caller, as seen from the task that works for it.
+struct Caller {
+    gone: oneshot::Receiver<Infallible>,
+    waited_for: bool,
+}
+
+impl Caller {
+    /// From now on work stops when the caller goes away: right where the call is safe.
+    fn is_waited_for(&mut self) {
+        self.waited_for = true;
+    }
+
+    /// Runs `work` to its end, or drops it when the caller goes away.
+    async fn unless_gone<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        if !self.waited_for {
+            return Some(work.await);
+        }
+        tokio::select! {
+            biased;
+            outcome = work => Some(outcome),
+            _ = &mut self.gone => {
+                self.waited_for = false;
+                None
+            }
+        }
+    }
+}
+
+fn overloaded() -> Refusal {
+    admission::Error::Overloaded(Text::new(
+        "网关正在处理的调用已达上限，请稍后再试",
+        "as many calls as the gateway takes are under way; try again soon",
+    ))
+    .into()
+}
+
+/// Nobody is there to read it: the caller went away, and the dropped settlement says `cut`.
+fn unheard() -> Refusal {
+    Refusal::new(Code::OriginUnreachable, Text::new("调用方已断开", "the caller went away"))
+}
+
+/// The task that carries out a share ended without an answer; its settlement has settled it.
+fn broken() -> Refusal {
+    Refusal::new(Code::DisclosureFailed, Text::new("处理应答时发生内部错误", "an internal error happened while the answer was handled"))
+}

@@ -1,0 +1,131 @@
+//! Reads `scenarios/*.toml`, `grants/*.toml` and `calendar.toml`.
+
+mod grant;
+mod overlap;
+mod scenario;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::calendar::Calendar;
+use super::{Purposes, ResourcePattern, Scenario};
+use crate::catalogue::{Catalogue, Kind};
+use crate::identity::parties::Parties;
+use crate::lang::Text;
+use crate::written::{Document, Placed, Problems, Table, nearest, units};
+
+const KINDS: [(&str, Kind); 3] = [("query", Kind::Query), ("verify", Kind::Verify), ("bulk", Kind::Bulk)];
+
+impl Purposes {
+    /// Reads every scenario and grant, each file as its relative path and text, and the calendar where there is one.
+    pub fn load(
+        scenarios: &[(String, String)],
+        grants: &[(String, String)],
+        calendar: Option<(&str, &str)>,
+        parties: &Parties,
+        catalogue: &Catalogue,
+        problems: &Problems,
+    ) -> Self {
+        let mut read: HashMap<Arc<str>, Arc<Scenario>> = HashMap::new();
+        for (file, text) in scenarios {
+            let document = Document::parse(file, text, problems);
+            let Some(scenario) = scenario::read(document.root(problems), parties, catalogue) else { continue };
+            if let Some(first) = read.get(&scenario.id) {
+                report_twice(("场景", "scenario"), &scenario.id, &first.place.file, &scenario.place, problems);
+                continue;
+            }
+            read.insert(scenario.id.clone(), Arc::new(scenario));
+        }
+        let mut reading = grant::Reading::new(parties, catalogue, &read, problems);
+        for (file, text) in grants {
+            let document = Document::parse(file, text, problems);
+            let root = document.root(problems);
+            for table in root.tables("grants") {
+                reading.read(table);
+            }
+            root.finish();
+        }
+        let grants = reading.finish();
+        overlap::report(&grants, problems);
+        Self::new(read, grants, calendar.map(|calendar| Calendar::load(calendar, problems)))
+    }
+}
+
+fn report_twice((zh, en): (&str, &str), id: &str, first: &str, place: &crate::written::Place, problems: &Problems) {
+    let message = Text::new(format!("{zh} `{id}` 重复登记，已见于 {first}"), format!("{en} `{id}` is already registered in {first}"));
+    problems.error(place, "duplicate_id", message, None);
+}
+
+/// Reports a name that is not registered.
+fn dangling<'k>(
+    table: &Table<'_, '_>,
+    written: &Placed<impl AsRef<str>>,
+    (zh, en): (&str, &str),
+    known: impl Iterator<Item = &'k Arc<str>>,
+) {
+    let text = written.value.as_ref();
+    let message = Text::new(format!("{zh} `{text}` 未登记"), format!("{en} `{text}` is not registered"));
+    let near = nearest(text, known.map(|id| &**id));
+    let help = near.map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")));
+    table.problems().error(&written.place, "dangling_reference", message, help);
+}
+
+/// A registered department's id, shared with its registration.
+fn department(table: &Table<'_, '_>, written: &Placed<impl AsRef<str>>, parties: &Parties) -> Option<Arc<str>> {
+    let known = parties.departments.get_key_value(written.value.as_ref());
+    if known.is_none() {
+        dangling(table, written, ("部门", "department"), parties.departments.keys());
+    }
+    known.map(|(id, _)| id.clone())
+}
+
+/// One resource, or `PROVIDER.*` for all of a department's.
+fn pattern(table: &Table<'_, '_>, written: &Placed<String>, parties: &Parties, catalogue: &Catalogue) -> Option<ResourcePattern> {
+    if let Some(provider) = written.value.strip_suffix(".*") {
+        let provider = Placed { value: provider.to_owned(), place: written.place.clone() };
+        return department(table, &provider, parties).map(ResourcePattern::Provider);
+    }
+    let known = catalogue.resources.get_key_value(written.value.as_str());
+    if known.is_none() {
+        dangling(table, written, ("数据资源", "resource"), catalogue.resources.keys());
+    }
+    known.map(|(id, _)| ResourcePattern::One(id.clone()))
+}
+
+/// Kinds of operation: at least one.
+fn kinds(table: &Table<'_, '_>) -> BTreeSet<Kind> {
+    if !table.has("kinds") {
+        table.missing("kinds");
+    }
+    let mut kinds = BTreeSet::new();
+    let written = table.strings("kinds");
+    if written.is_empty() && table.has("kinds") {
+        table.wrong_value("kinds", "不得为空", "must not be empty");
+    }
+    for word in written {
+        match KINDS.iter().find(|(name, _)| *name == word.value) {
+            Some((_, kind)) => {
+                kinds.insert(*kind);
+            }
+            None => {
+                let message = Text::new(format!("没有 `{}` 这类操作", word.value), format!("there is no kind `{}`", word.value));
+                let help = Text::new("可用：`query`、`verify`、`bulk`", "there are `query`, `verify` and `bulk`");
+                table.problems().error(&word.place, "wrong_value", message, Some(help));
+            }
+        }
+    }
+    kinds
+}
+
+/// First and last day, both inclusive.
+fn validity(table: &Table<'_, '_>) -> Option<(Date, Date)> {
+    let (from, until) = (table.parsed("valid_from", units::date), table.parsed("valid_until", units::date));
+    let (from, until) = (from?.value, until?.value);
+    if until < from {
+        table.wrong_value("valid_until", "不得早于 `valid_from`", "must not be before `valid_from`");
+        return None;
+    }
+    Some((from, until))
+}

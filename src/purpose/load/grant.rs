@@ -1,0 +1,307 @@
+//! Reads the `[[grants]]`: a hundred thousand of them in about a second, so nothing here looks at two grants at once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::super::{Approval, Grant, GrantStatus, Holder, Quota, ResourcePattern, Scenario, Side};
+use super::{dangling, department, kinds, pattern, report_twice, validity};
+use crate::catalogue::{Catalogue, Item, Mode, Resource, Sharing};
+use crate::disclosure::Form;
+use crate::identity::parties::Parties;
+use crate::lang::Text;
+use crate::written::{Placed, Problems, Table, nearest, units};
+
+const FORMS: [(&str, Form); 4] =
+    [("reveal", Form::Reveal), ("mask", Form::Mask), ("pseudonymise", Form::Pseudonymise), ("compare", Form::Compare)];
+const STATUS: [(&str, GrantStatus); 3] =
+    [("active", GrantStatus::Active), ("suspended", GrantStatus::Suspended), ("terminated", GrantStatus::Terminated)];
+const SIDES: [(&str, Side); 2] = [("demander", Side::Demander), ("provider", Side::Provider)];
+const MODES: [(&str, Mode); 3] =
+    [("service_interface", Mode::ServiceInterface), ("batch_exchange", Mode::BatchExchange), ("file_download", Mode::FileDownload)];
+
+/// A grant's items and their forms.
+type Items = BTreeMap<Arc<str>, BTreeSet<Form>>;
+
+/// What reading a grant needs of the rest, and the grants so far.
+pub(super) struct Reading<'r> {
+    parties: &'r Parties,
+    catalogue: &'r Catalogue,
+    scenarios: &'r HashMap<Arc<str>, Arc<Scenario>>,
+    problems: &'r Problems,
+    /// Items by their id, which all grants share.
+    items: HashMap<Arc<str>, &'r Item>,
+    grants: HashMap<Arc<str>, Arc<Grant>>,
+}
+
+impl<'r> Reading<'r> {
+    pub(super) fn new(
+        parties: &'r Parties,
+        catalogue: &'r Catalogue,
+        scenarios: &'r HashMap<Arc<str>, Arc<Scenario>>,
+        problems: &'r Problems,
+    ) -> Self {
+        let of = |resource: &'r Arc<Resource>| {
+            resource.items.iter().map(|item| (Arc::from(format!("{}#{}", resource.id, item.name)), item)).collect::<Vec<_>>()
+        };
+        let items = catalogue.resources.values().flat_map(of).collect();
+        Self { parties, catalogue, scenarios, problems, items, grants: HashMap::new() }
+    }
+
+    pub(super) fn finish(self) -> HashMap<Arc<str>, Arc<Grant>> {
+        self.grants
+    }
+
+    /// Reads one grant.
+    pub(super) fn read(&mut self, table: Table<'_, '_>) {
+        let id = table.id("id");
+        let holder = self.holder(&table);
+        let resource = table.string("resource").and_then(|written| pattern(&table, &written, self.parties, self.catalogue));
+        let scenario = self.scenario(&table, resource.as_ref());
+        let kinds = kinds(&table);
+        let items = self.items(&table, resource.as_ref());
+        if let Some(region) = table.strings("regions").first() {
+            let message = Text::new("授权的 `regions` 尚不支持", "`regions` of a grant are not supported yet");
+            self.problems.error(&region.place, "not_yet_supported", message, None);
+        }
+        let quota = table.opt_table("quota").map(quota).unwrap_or_default();
+        let application = table.filled("application").map(|text| text.value);
+        let legal_basis = table.filled("legal_basis").map(|text| text.value);
+        let mode = table.choice("mode", &MODES);
+        let validity = validity(&table);
+        let status = table.choice("status", &STATUS);
+        let approvals = approvals(&table, validity.map(|(_, until)| until));
+        table.finish();
+        if let Some(id) = &id
+            && let Some(first) = self.grants.get(&id.value)
+        {
+            let first = format!("{}:{}", first.place.file, first.place.line);
+            return report_twice(("授权", "grant"), &id.value, &first, &id.place, self.problems);
+        }
+        let grant = || {
+            let (id, (valid_from, valid_until)) = (id?, validity?);
+            Some(Grant {
+                id: id.value,
+                holder: holder?,
+                resource: resource?,
+                scenario: scenario?,
+                kinds,
+                items: items?,
+                regions: Vec::new(),
+                quota,
+                application: application?,
+                legal_basis: legal_basis?,
+                mode: mode?,
+                valid_from,
+                valid_until,
+                status: status?,
+                approvals,
+                place: id.place,
+            })
+        };
+        if let Some(grant) = grant() {
+            self.grants.insert(grant.id.clone(), Arc::new(grant));
+        }
+    }
+
+    fn holder(&self, table: &Table<'_, '_>) -> Option<Holder> {
+        let (requester, holding) = (table.opt_string("requester"), table.opt_string("department"));
+        if requester.is_none() && holding.is_none() && !table.has("requester") && !table.has("department") {
+            let message = Text::new("授权须写明 `requester` 或 `department`", "a grant needs a `requester` or a `department`");
+            table.problems().error(&table.place(), "missing_holder", message, None);
+            return None;
+        }
+        let department = holding.as_ref().map(|written| department(table, written, self.parties));
+        let requester = requester.map(|written| {
+            let known = self.parties.requesters.get_key_value(written.value.as_str());
+            if known.is_none() {
+                dangling(table, &written, ("需求系统", "requester"), self.parties.requesters.keys());
+            }
+            known
+        });
+        if let (Some(Some((_, requester))), Some(Some(department))) = (&requester, &department)
+            && requester.value.calls_for(department).is_none()
+        {
+            let requester = &requester.value.id;
+            let message = Text::new(
+                format!("需求系统 `{requester}` 不属于也不服务于部门 `{department}`"),
+                format!("requester `{requester}` neither belongs to department `{department}` nor serves it"),
+            );
+            table.error("department", "not_served", message, None);
+        }
+        // Named but not registered: reported above, and no holder.
+        let requester = match requester {
+            Some(known) => Some(known?.0.clone()),
+            None => None,
+        };
+        let department = match department {
+            Some(known) => Some(known?),
+            None => None,
+        };
+        Some(Holder { requester, department })
+    }
+
+    fn scenario(&self, table: &Table<'_, '_>, resource: Option<&ResourcePattern>) -> Option<Arc<str>> {
+        let written = table.string("scenario")?;
+        let Some((id, scenario)) = self.scenarios.get_key_value(written.value.as_str()) else {
+            dangling(table, &written, ("场景", "scenario"), self.scenarios.keys());
+            return None;
+        };
+        if resource.is_some_and(|resource| !scenario.resources.iter().any(|covered| meet(covered, resource, self.catalogue))) {
+            let message = Text::new(
+                format!("场景 `{id}` 不包含所授权的数据资源，该授权永远用不上"),
+                format!("scenario `{id}` covers nothing of what is granted: the grant is never used"),
+            );
+            self.problems.warning(&written.place, "never_used", message, None);
+        }
+        Some(id.clone())
+    }
+
+    fn items(&self, table: &Table<'_, '_>, resource: Option<&ResourcePattern>) -> Option<Items> {
+        let written = table.table("items")?;
+        let mut items = Items::new();
+        for key in written.keys() {
+            let forms = forms(&written, &key);
+            // Without a known resource its items cannot be told from unknown ones.
+            let Some(resource) = resource else { continue };
+            let id = match resource {
+                ResourcePattern::One(resource) => format!("{resource}#{}", key.value),
+                ResourcePattern::Provider(_) => key.value.clone(),
+            };
+            let found = self.items.get_key_value(id.as_str()).filter(|_| self.covers(resource, &id));
+            let Some((id, item)) = found else {
+                self.report_unknown(resource, &key);
+                continue;
+            };
+            self.warn(&key, item, &forms);
+            items.insert(id.clone(), forms);
+        }
+        written.finish();
+        Some(items)
+    }
+
+    fn covers(&self, resource: &ResourcePattern, item: &str) -> bool {
+        let id = item.split_once('#').map_or(item, |(id, _)| id);
+        self.catalogue.resources.get(id).is_some_and(|found| resource.covers(&found.id, &found.provider))
+    }
+
+    fn report_unknown(&self, resource: &ResourcePattern, key: &Placed<String>) {
+        let written = &key.value;
+        let known: Vec<&str> = match resource {
+            ResourcePattern::One(id) => {
+                self.catalogue.resources.get(id).into_iter().flat_map(|found| &found.items).map(|item| &*item.name).collect()
+            }
+            ResourcePattern::Provider(_) => self.items.keys().map(|id| &**id).filter(|id| self.covers(resource, id)).collect(),
+        };
+        let (zh, en) = match resource {
+            ResourcePattern::One(id) => {
+                (format!("数据资源 `{id}` 没有数据项 `{written}`"), format!("resource `{id}` has no item `{written}`"))
+            }
+            ResourcePattern::Provider(id) => (
+                format!("部门 `{id}` 没有数据项 `{written}`，应写 `资源#数据项`"),
+                format!("department `{id}` has no item `{written}`; write `RESOURCE#NAME`"),
+            ),
+        };
+        let near = nearest(written, known);
+        let help = near.map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")));
+        self.problems.error(&key.place, "unknown_item", Text::new(zh, en), help);
+    }
+
+    /// Forms that can never be used: approved by mistake, or missing in the catalogue.
+    fn warn(&self, key: &Placed<String>, item: &Item, forms: &BTreeSet<Form>) {
+        let name = &key.value;
+        let warn = |code, zh: String, en: String| self.problems.warning(&key.place, code, Text::new(zh, en), None);
+        if item.sharing == Sharing::NotShared {
+            warn(
+                "item_not_shared",
+                format!("数据项 `{name}` 不予共享，授权不起作用"),
+                format!("item `{name}` is not shared: the grant has no effect on it"),
+            );
+        }
+        if &*item.name == "*" {
+            if forms.iter().any(|form| *form != Form::Reveal) {
+                warn("never_used", "整体内容只能原值提供".to_owned(), "opaque content is revealed whole or not at all".to_owned());
+            }
+        } else if forms.contains(&Form::Mask) && item.mask.is_none() {
+            warn(
+                "mask_without_preset",
+                format!("数据项 `{name}` 未设脱敏规则，`mask` 用不上"),
+                format!("item `{name}` has no mask preset: `mask` is never used"),
+            );
+        }
+    }
+}
+
+/// Whether both can cover one resource.
+fn meet(a: &ResourcePattern, b: &ResourcePattern, catalogue: &Catalogue) -> bool {
+    let covers = |id: &Arc<str>, pattern: &ResourcePattern| {
+        catalogue.resources.get(id).is_some_and(|found| pattern.covers(&found.id, &found.provider))
+    };
+    match (a, b) {
+        (ResourcePattern::One(id), pattern) | (pattern, ResourcePattern::One(id)) => covers(id, pattern),
+        (ResourcePattern::Provider(a), ResourcePattern::Provider(b)) => a == b,
+    }
+}
+
+fn forms(items: &Table<'_, '_>, key: &Placed<String>) -> BTreeSet<Form> {
+    let mut forms = BTreeSet::new();
+    let written = items.strings(&key.value);
+    if written.is_empty() {
+        items.wrong_value(&key.value, "应列出提供形式，例如 `[\"mask\"]`", "must list forms, such as `[\"mask\"]`");
+    }
+    for word in written {
+        match FORMS.iter().find(|(name, _)| *name == word.value) {
+            Some((_, form)) => {
+                forms.insert(*form);
+            }
+            None => {
+                let message = Text::new(format!("没有 `{}` 这种提供形式", word.value), format!("there is no form `{}`", word.value));
+                let help = Text::new(
+                    "可用：`reveal`、`mask`、`pseudonymise`、`compare`",
+                    "there are `reveal`, `mask`, `pseudonymise` and `compare`",
+                );
+                items.problems().error(&word.place, "wrong_value", message, Some(help));
+            }
+        }
+    }
+    forms
+}
+
+fn quota(table: Table<'_, '_>) -> Quota {
+    let rate = table.opt_parsed("rate", units::rate).map(|rate| rate.value);
+    let count = |key: &str| table.opt_integer(key, 1..=i64::MAX).and_then(|count| u64::try_from(count).ok());
+    let (calls_per_day, records_per_call) = (count("calls_per_day"), count("records_per_call"));
+    table.finish();
+    Quota { rate, calls_per_day, records_per_call }
+}
+
+/// Both sides approve (order 809, article 20).
+fn approvals(table: &Table<'_, '_>, until: Option<jiff::civil::Date>) -> Vec<Approval> {
+    let mut approvals = Vec::new();
+    let mut sides = Vec::new();
+    for approval in table.tables("approvals") {
+        let side = approval.choice("side", &SIDES);
+        let name = approval.filled("name");
+        let post = approval.filled("post");
+        let date = approval.parsed("date", units::date);
+        let document = approval.filled("document");
+        if date.as_ref().zip(until).is_some_and(|(date, until)| date.value > until) {
+            approval.wrong_value("date", "不得晚于授权的截止日期", "must not be after the grant's last day");
+        }
+        approval.finish();
+        sides.extend(side);
+        if let (Some(side), Some(name), Some(post), Some(date), Some(document)) = (side, name, post, date, document) {
+            approvals.push(Approval { side, name: name.value, post: post.value, date: date.value, document: document.value });
+        }
+    }
+    for (side, zh) in [(SIDES[0], "需求部门"), (SIDES[1], "提供部门")] {
+        if !sides.contains(&side.1) {
+            let message = Text::new(
+                format!("缺少{zh}一方的审批（side = \"{}\"）", side.0),
+                format!("the approval of the `{}` side is missing", side.0),
+            );
+            let help = Text::new("双方政务数据共享工作机构负责人均须审批（条例第二十条）", "both sides approve (order 809, article 20)");
+            table.problems().error(&table.place(), "missing_approval", message, Some(help));
+        }
+    }
+    approvals
+}

@@ -1,0 +1,1 @@
+//! What binding and grants promise.

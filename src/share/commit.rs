@@ -1,0 +1,239 @@
+//! Committing: step 6 of the line. It eats the permit; what comes out is the recorded intent, the receipt to wait for,
+//! and the duty to settle. Proofs are minted here and nowhere else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::Method;
+use hyper::header::HeaderValue;
+
+use super::{Error, Recorder, Settlement, new_id};
+use crate::catalogue::route::Target;
+use crate::disclosure::Plan;
+use crate::disclosure::json::Compiled;
+use crate::identity::{CredentialKind, Subject};
+use crate::ledger::entry::{self, Draft, TooLong};
+use crate::ledger::{Pending, SubjectKeys};
+use crate::policy::{Circumstances, Decision, Permit};
+use crate::purpose::bind::Bound;
+
+/// What an entry says beside the decision.
+pub struct Facts<'a> {
+    /// Who asks.
+    pub subject: &'a Subject,
+    /// For what.
+    pub target: &'a Target,
+    /// What for.
+    pub bound: &'a Bound,
+    /// Under which circumstances.
+    pub circumstances: &'a Circumstances,
+    /// Under which control snapshot.
+    pub snapshot: &'a str,
+    /// Whose data; kept as keyed digest only.
+    pub data_subject: Option<&'a str>,
+}
+
+/// A share that is about to happen and is on its way to the ledger.
+#[must_use]
+pub struct Intent {
+    id: String,
+    decision: Arc<Decision>,
+    scenario: Arc<str>,
+    department: Arc<str>,
+    method: Method,
+}
+
+impl Intent {
+    /// The entry's id, which the origin gets as `Share-Id`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The plan, ready for rewriting, and its `Share-Disclosure`.
+    pub fn compiled(&self) -> &Compiled {
+        &self.decision.compiled
+    }
+
+    /// What the answer shows.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.decision.plan
+    }
+
+    /// The bound scenario.
+    pub fn scenario(&self) -> &str {
+        &self.scenario
+    }
+
+    /// The demanding department.
+    pub fn department(&self) -> &str {
+        &self.department
+    }
+
+    /// The method that the origin is asked with.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+}
+
+/// A receipt that is not durable yet.
+#[must_use]
+pub struct PendingReceipt {
+    pending: Pending,
+    name: Arc<str>,
+}
+
+impl PendingReceipt {
+    /// Waits until the intent is durable.
+    pub async fn durable(self) -> Result<Receipt, Error> {
+        let committed = self.pending.await?;
+        Ok(Receipt { index: committed.index, leaf: committed.leaf, name: self.name })
+    }
+}
+
+/// Proof that a share is on record.
+#[must_use]
+pub struct Receipt {
+    index: u64,
+    leaf: [u8; 32],
+    name: Arc<str>,
+}
+
+impl Receipt {
+    /// The entry's index in the log.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// `Share-Receipt` (RFC 9651 item).
+    pub fn field(&self) -> HeaderValue {
+        let field = format!("\"{}\";index={};leaf=:{}:", self.name, self.index, STANDARD.encode(self.leaf));
+        // Names are checked when the configuration is read; everything else here is plain ASCII.
+        HeaderValue::from_str(&field).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+    }
+}
+
+impl Recorder {
+    /// Step 6: no record, no share.
+    pub fn commit(&self, permit: Permit, facts: &Facts<'_>) -> Result<(Intent, PendingReceipt, Settlement), Error> {
+        let decision = permit.into_decision();
+        let id = new_id();
+        let draft = granted(&id, &decision, facts, self.ledger.keys())?;
+        let settling = self.ledger.reserve()?;
+        let pending = self.ledger.append(draft)?;
+        let settlement = Settlement::new(settling, pending.index());
+        let intent = Intent {
+            id,
+            decision,
+            scenario: facts.bound.scenario.id.clone(),
+            department: facts.subject.department.id.clone(),
+            method: facts.target.operation.method.clone(),
+        };
+        Ok((intent, PendingReceipt { pending, name: self.name.clone() }, settlement))
+    }
+}
+
+/// The entry of a granted share.
+fn granted(id: &str, decision: &Decision, facts: &Facts<'_>, keys: &SubjectKeys) -> Result<Draft, TooLong> {
+    let Facts { subject, target, bound, circumstances, snapshot, data_subject } = facts;
+    let who = Who::of(subject, keys);
+    let resource = &target.resource;
+    let items = decision.plan.items.iter().filter_map(|item| Some((&*item.name, item.form?.name())));
+    let narrowed = decision.plan.items.iter().filter_map(|item| Some((&*item.name, &**item.narrowed_by.as_ref()?)));
+    let narrowed: BTreeMap<_, _> = narrowed.collect();
+    let policies = texts(decision.policies.iter().take(MOST_POLICIES));
+    let flags = texts(&decision.flags);
+    let data_subject = data_subject.map(|number| digest_of_number(keys, number));
+    let template = target.template();
+    let source = circumstances.source.to_string();
+    let entry = entry::Share {
+        id,
+        time_decided: Some(circumstances.time),
+        source: Some(&source),
+        network: Some(&circumstances.network),
+        provider: Some(&resource.provider),
+        resource: Some(&resource.id),
+        operation: Some(target.operation.kind.name()),
+        target: Some(&template),
+        subject: data_subject.as_deref(),
+        scenario: Some(&bound.scenario.id),
+        case: bound.case.as_deref(),
+        grant: bound.grant.as_ref().map(|grant| &*grant.id),
+        emergency: Some(circumstances.emergency),
+        work_time: Some(circumstances.work_time),
+        sharing: Some(resource.sharing.name()),
+        level: Some(resource.level.name()),
+        grade: grade(resource.grade),
+        effective_grade: grade(decision.effective_grade),
+        items: Some(items.collect()),
+        narrowed: (!narrowed.is_empty()).then_some(narrowed),
+        policies: Some(&policies),
+        policies_total: Some(decision.policies.len() as u64),
+        flags: Some(&flags),
+        snapshot: Some(snapshot),
+        ..who.entry()
+    };
+    entry.draft()
+}
+
+/// An entry holds this many policy ids, and how many there were.
+pub(super) const MOST_POLICIES: usize = 64;
+
+/// Who asked, as texts that an entry borrows.
+pub(super) struct Who<'a> {
+    subject: &'a Subject,
+    roles: Vec<&'a str>,
+    operator: Option<String>,
+    operator_roles: Vec<&'a str>,
+    digest: String,
+}
+
+impl<'a> Who<'a> {
+    pub(super) fn of(subject: &'a Subject, keys: &SubjectKeys) -> Self {
+        Self {
+            subject,
+            roles: texts(&subject.roles),
+            operator: subject.operator.as_deref().map(|operator| keys.digest(operator)),
+            operator_roles: texts(&subject.operator_roles),
+            digest: keys.digest_bytes(&subject.credential.fingerprint),
+        }
+    }
+
+    pub(super) fn entry(&self) -> entry::Share<'_> {
+        let subject = self.subject;
+        entry::Share {
+            requester: Some(&subject.requester.id),
+            department: Some(&subject.department.id),
+            roles: Some(&self.roles),
+            operator: self.operator.as_deref(),
+            operator_roles: Some(&self.operator_roles),
+            operator_clearance: grade(subject.operator_clearance),
+            credential: Some(entry::Credential {
+                digest: Some(&self.digest),
+                issuer: subject.credential.issuer.as_deref(),
+                kid: subject.credential.kid.as_deref(),
+                kind: match subject.credential.kind {
+                    CredentialKind::Jwt => "jwt",
+                    CredentialKind::Certificate => "certificate",
+                    CredentialKind::Both => "both",
+                },
+            }),
+            bound: Some(subject.bound),
+            ..entry::Share::default()
+        }
+    }
+}
+
+/// Identifiers are compared as people write them: without spaces around, letters in upper case.
+fn digest_of_number(keys: &SubjectKeys, number: &str) -> String {
+    keys.digest(&number.trim().to_uppercase())
+}
+
+fn grade(number: i64) -> Option<u8> {
+    u8::try_from(number).ok()
+}
+
+pub(super) fn texts<'a>(all: impl IntoIterator<Item = &'a Arc<str>>) -> Vec<&'a str> {
+    all.into_iter().map(|text| &**text).collect()
+}

@@ -1,0 +1,91 @@
+//! Shares: the only bridge between decision and ledger. Steps 6 and 10 of the line: a permit becomes a recorded intent,
+//! and whatever becomes of the answer is settled. The ledger knows no policy, the policy knows no ledger.
+
+mod commit;
+mod refused;
+mod settlement;
+
+use std::sync::{Arc, Mutex};
+
+pub use commit::{Facts, Intent, PendingReceipt, Receipt};
+pub use refused::Known;
+pub use settlement::{Outcome, Settlement};
+
+use crate::ledger::entry::{Draft, Event, TooLong};
+use crate::ledger::{Ledger, Unavailable};
+use crate::sys;
+
+/// Why a share could not be recorded. What is not recorded is not shared.
+#[derive(Debug)]
+pub enum Error {
+    /// The ledger cannot be written.
+    Unavailable(Unavailable),
+    /// The entry is larger than the log takes.
+    TooLong(TooLong),
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unavailable(error) => error.fmt(f),
+            Self::TooLong(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<Unavailable> for Error {
+    fn from(error: Unavailable) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+impl From<TooLong> for Error {
+    fn from(error: TooLong) -> Self {
+        Self::TooLong(error)
+    }
+}
+
+/// Records what the gateway does.
+pub struct Recorder {
+    ledger: Arc<Ledger>,
+    /// The gateway's name, as `Share-Receipt` tells it.
+    name: Arc<str>,
+    folds: Mutex<refused::Folds>,
+}
+
+impl Recorder {
+    /// Records into `ledger`.
+    pub fn new(ledger: Arc<Ledger>, name: &Arc<str>) -> Self {
+        Self { ledger, name: name.clone(), folds: Mutex::default() }
+    }
+
+    /// The gateway starts under this snapshot. Waits until both facts are durable.
+    pub async fn started(&self, snapshot: &str) -> Result<(), Error> {
+        let closed_unknown = self.ledger.closed_unknown();
+        self.append(Event::Started { version: env!("CARGO_PKG_VERSION"), closed_unknown }.draft()).await?;
+        self.activated(snapshot, None).await
+    }
+
+    /// A new control snapshot is about to be put in force.
+    pub async fn activated(&self, snapshot: &str, previous: Option<&str>) -> Result<(), Error> {
+        self.append(Event::SnapshotActivated { snapshot, previous }.draft()).await
+    }
+
+    /// The gateway stops. A ledger that cannot be written has said so already.
+    pub async fn stopped(&self) {
+        self.flush_folded();
+        if let Err(error) = self.append(Event::Stopped.draft()).await {
+            tracing::error!(%error, "the stop could not be recorded");
+        }
+    }
+
+    async fn append(&self, draft: Result<Draft, TooLong>) -> Result<(), Error> {
+        self.ledger.append(draft?)?.await?;
+        Ok(())
+    }
+}
+
+/// 128 random bits in hexadecimal, so that leaves cannot be guessed.
+fn new_id() -> String {
+    hex::encode(sys::random::<16>())
+}

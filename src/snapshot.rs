@@ -1,0 +1,108 @@
+//! The control snapshot: parties, catalogue, purposes and policies of one control folder, under one digest. It is built
+//! whole and swapped whole; a call reads one snapshot from its first step to its last.
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::catalogue::Catalogue;
+use crate::identity::parties::Parties;
+use crate::policy::{Circumstances, Policies, Sources, World};
+use crate::purpose::Purposes;
+use crate::purpose::bind::{Bound, Registered};
+use crate::written::{Problem, Problems};
+
+use read::Folder;
+
+/// Everything that decisions rest on.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// `sha256:HEX` over every file that was read: for each, sorted by path, the path and the content, each behind its
+    /// length as 8 bytes, big-endian.
+    pub digest: String,
+    /// Who asks.
+    pub parties: Parties,
+    /// What there is.
+    pub catalogue: Catalogue,
+    /// What for.
+    pub purposes: Purposes,
+    /// What may be shared.
+    pub policies: Policies,
+    /// The files that were read, sorted by their path relative to the control folder.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// A control folder that does not load.
+#[derive(Debug)]
+pub struct Refused {
+    /// Everything that is wrong, by place.
+    pub errors: Vec<Problem>,
+    /// What should be looked at.
+    pub warnings: Vec<Problem>,
+}
+
+impl Snapshot {
+    /// Loads a control folder; the warnings come with it. Everything wrong is reported in one run. The folder is
+    /// resolved once, so that swapping a symbolic link publishes a new one atomically, and listed again after
+    /// loading: one that changed meanwhile could be half old, half new.
+    pub fn load(folder: &Path) -> Result<(Self, Vec<Problem>), Refused> {
+        let problems = Problems::default();
+        let loaded = Self::read(folder, &problems);
+        let (errors, warnings) = problems.into_parts();
+        match loaded {
+            Some(snapshot) if errors.is_empty() => Ok((snapshot, warnings)),
+            _ => Err(Refused { errors, warnings }),
+        }
+    }
+
+    fn read(folder: &Path, problems: &Problems) -> Option<Self> {
+        let folder = Folder::read(folder, problems)?;
+        let parties = Parties::load(folder.one("departments.toml"), folder.one("requesters.toml"), folder.one("regions.toml"), problems);
+        let catalogue = Catalogue::load(&folder.texts("catalogue/", ".toml"), folder.one("classes.toml"), &parties, problems);
+        let (scenarios, grants) = (folder.texts("scenarios/", ".toml"), folder.texts("grants/", ".toml"));
+        let purposes = Purposes::load(&scenarios, &grants, folder.one("calendar.toml"), &parties, &catalogue, problems);
+        let policies = folder.one("schema.cedarschema").and_then(|(file, text)| {
+            let sources = Sources {
+                schema: (file.to_owned(), text.to_owned()),
+                policies: folder.texts("", ".cedar"),
+                invariants: folder.texts("invariants/", ".cedar"),
+                suites: folder.texts("tests/", ".toml"),
+            };
+            let world = World { parties: &parties, catalogue: &catalogue, purposes: &purposes };
+            Policies::load(&sources, world, problems)
+        });
+        folder.report_changes(problems);
+        let (digest, files) = folder.into_files();
+        Some(Self { digest, parties, catalogue, purposes, policies: policies?, files })
+    }
+
+    /// The digest without its algorithm, as the ledger's folder of snapshots names it.
+    pub fn hex(&self) -> &str {
+        self.digest.strip_prefix("sha256:").unwrap_or(&self.digest)
+    }
+
+    /// What binding looks at.
+    pub fn registered(&self) -> Registered<'_> {
+        Registered { parties: &self.parties, catalogue: &self.catalogue, purposes: &self.purposes }
+    }
+
+    /// What a decision depends on beside subject, target and purpose.
+    pub fn circumstances(&self, bound: &Bound, time: Timestamp, source: IpAddr, network: &Arc<str>) -> Circumstances {
+        let zoned = time.to_zoned_datetime(self.parties.time_zone.clone());
+        let period = self.purposes.calendar.as_ref().and_then(|calendar| calendar.period_ends(&zoned));
+        Circumstances {
+            time,
+            source,
+            network: network.clone(),
+            work_time: period.is_some(),
+            work_period_ends: period.map(|end| end.timestamp()),
+            emergency: bound.emergency(time),
+        }
+    }
+}
