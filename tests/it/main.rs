@@ -7,6 +7,7 @@ mod check;
 mod crash;
 mod disk;
 mod identity;
+mod loader;
 mod origin;
 mod refusals;
 mod reload;

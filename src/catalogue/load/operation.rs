@@ -31,7 +31,6 @@ pub(super) fn read(table: Table<'_, '_>) -> Option<(Operation, Place)> {
     let method = table.choice("method", &METHODS).cloned();
     let path = table.parsed("path", template::check);
     let origin_path = table.opt_parsed("origin_path", template::check);
-    let written_subject = table.has("subject");
     let subject = table.opt_parsed("subject", subject).map(|subject| subject.value);
     let mut parameters = parameters(&table);
     let content = content(&table);
@@ -66,18 +65,15 @@ pub(super) fn read(table: Table<'_, '_>) -> Option<(Operation, Place)> {
         _ => {}
     }
     table.finish();
-    if written_subject && subject.is_none() {
-        return None;
-    }
     let path = path?;
     let operation = Operation {
-        kind: kind.filter(|kind| *kind != Kind::Verify)?,
+        kind: kind?,
         method: method?,
         origin_path: origin_path.map_or_else(|| path.value.clone(), |path| path.value),
         path: path.value,
         subject,
         parameters,
-        content: content?,
+        content: content.unwrap_or(ContentKind::Json),
         records,
         max_records: u64::try_from(max_records).unwrap_or(1),
     };
