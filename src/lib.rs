@@ -28,8 +28,8 @@
 //!
 //! ```text
 //! main > cli > app > config
-//! 7 gateway admin | 6 origin | 5 share snapshot | 4 policy | 3 purpose | 2 catalogue
-//! 1 identity disclosure ledger | 0 telemetry sys lang written
+//! 8 gateway admin | 7 origin | 6 share snapshot | 5 policy | 4 purpose | 3 catalogue
+//! 2 identity disclosure ledger | 1 telemetry written | 0 sys lang
 //! ```
 //!
 //! The catalogue stands above disclosure, because an item declares its path and its mask.

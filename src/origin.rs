@@ -44,7 +44,20 @@ pub struct ClientError {
     pub error: String,
 }
 
-/// The right to ask an origin.
+/// The right to ask an origin. Only a recorded intent or a receipt makes one:
+///
+/// ```compile_fail,E0423
+/// let passage = kanhe::origin::Passage(());
+/// ```
+///
+/// and without one nothing is forwarded:
+///
+/// ```compile_fail,E0061
+/// use kanhe::origin::{Origins, RequestContent};
+/// async fn forward(origins: &Origins, origin: &kanhe::catalogue::Origin, request: hyper::Request<RequestContent>) {
+///     let _ = origins.forward(origin, request).await;
+/// }
+/// ```
 #[must_use]
 pub struct Passage(());
 

@@ -34,7 +34,7 @@ pub struct Admitted {
     pub source: IpAddr,
     /// From which named network.
     pub network: Arc<str>,
-    minted: (),
+    _minted: (),
 }
 
 /// Why a request is not admitted.
@@ -85,7 +85,7 @@ pub fn admit(line: &Line, connection: &Connection, head: Parts, body: &impl Body
         source: connection.peer.ip().to_canonical(),
         network: line.shared.networks.name(connection.peer.ip()).clone(),
         head,
-        minted: (),
+        _minted: (),
     })
 }
 

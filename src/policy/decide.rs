@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use cedar_policy::{Context, Decision as Answer, Entities, EntityUid, Request};
+use cedar_policy::{Context, Decision as Answer, Entities, EntityUid, Request, Schema};
 
 use super::cache::{Outcome, Scope, Seen};
 use super::context;
@@ -170,20 +170,20 @@ impl<'c> Judge<'c> {
 
     fn judge(&self) -> Result<Decision, Denial> {
         let kind = action(self.call.target.operation.kind.name());
-        let share = self.ask(kind, &self.asset.resource.uid, &self.share, true)?;
+        // The context is held against the schema once: every question of the call has the same, and `conform` has
+        // held its members against every action.
+        let share = self.ask(kind, &self.asset.resource.uid, &self.share, Some(&self.policies.schema))?;
         if !share.allowed {
             return Err(Denial { policies: self.names(&share.reasons), errors: Vec::new() });
         }
         let mut determining = share.reasons;
         let mut effective_grade = self.call.target.resource.grade;
         let mut items = Vec::with_capacity(self.candidates.len());
-        let mut checked = BTreeSet::new();
         for candidate in &self.candidates {
             let mut narrowed_by = None;
             let mut chosen = None;
             for (form, slice) in &candidate.forms {
-                // One check per action holds for every item: same types, same context.
-                let answer = self.ask(action(form.name()), &candidate.lineage.uid, slice, checked.insert(*form))?;
+                let answer = self.ask(action(form.name()), &candidate.lineage.uid, slice, None)?;
                 if answer.allowed {
                     determining.extend(answer.reasons);
                     effective_grade = effective_grade.max(candidate.item.grade);
@@ -200,14 +200,15 @@ impl<'c> Judge<'c> {
         }
         let flags: BTreeSet<_> = determining.iter().filter_map(|id| self.policies.known.get(id)?.flag.clone()).collect();
         let operation = &self.call.target.operation;
-        let plan = Plan { items, content: operation.content, records: operation.records.clone(), max_records: operation.max_records };
+        let granted = self.call.grant.and_then(|grant| grant.quota.records_per_call);
+        let max_records = granted.map_or(operation.max_records, |granted| granted.min(operation.max_records));
+        let plan = Plan { items, content: operation.content, records: operation.records.clone(), max_records };
         let policies = self.names(&determining);
         let compiled = Compiled::new(&plan);
         Ok(Decision { policies, flags: flags.into_iter().collect(), plan: Arc::new(plan), compiled, effective_grade })
     }
 
-    fn ask(&self, action: EntityUid, resource: &EntityUid, slice: &Slice, check: bool) -> Result<Asked, Denial> {
-        let schema = check.then_some(&self.policies.schema);
+    fn ask(&self, action: EntityUid, resource: &EntityUid, slice: &Slice, schema: Option<&Schema>) -> Result<Asked, Denial> {
         let request = Request::new(self.principal.clone(), action, resource.clone(), self.context.clone(), schema)
             .map_err(|error| Denial::incident(error.to_string()))?;
         let response = self.policies.authorizer.is_authorized(&request, &slice.policies, &self.entities);

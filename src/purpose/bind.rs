@@ -29,12 +29,6 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// The most records that the answer may hold: the lower of the operation's and the grant's.
-    pub fn max_records(&self, operation: &Operation) -> u64 {
-        let granted = self.grant.as_ref().and_then(|grant| grant.quota.records_per_call);
-        granted.map_or(operation.max_records, |granted| granted.min(operation.max_records))
-    }
-
     /// Whether the scenario's emergency order is in force.
     pub fn emergency(&self, now: Timestamp) -> bool {
         self.scenario.emergency.as_ref().is_some_and(|order| order.in_force(now))

@@ -5,6 +5,7 @@ mod architecture;
 mod canary;
 mod check;
 mod crash;
+mod demo;
 mod disk;
 mod identity;
 mod loader;
