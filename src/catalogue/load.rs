@@ -239,9 +239,9 @@ fn origin_url(text: &str) -> Result<String, Text> {
     let uri: hyper::Uri = text.parse().map_err(|_| right())?;
     let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or_else(right)?;
     let authority = uri.authority().filter(|authority| !authority.host().is_empty()).ok_or_else(right)?;
-    let port = authority.as_str().rsplit_once(':').filter(|_| authority.port().is_some()).map(|(_, port)| port);
-    let wrong_port = port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0));
-    if text != format!("{scheme}://{authority}") || authority.as_str().contains('@') || wrong_port {
+    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or("@");
+    let wrong_port = !port.is_empty() && !port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    if text != format!("{scheme}://{authority}") || wrong_port {
         return Err(right());
     }
     Ok(text.to_owned())

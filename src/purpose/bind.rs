@@ -10,7 +10,7 @@ use super::held::{Choice, Refusal};
 use super::stated::{self, Stated};
 use super::{CaseRule, Grant, Purposes, Scenario, ScenarioStatus};
 use crate::catalogue::route::Target;
-use crate::catalogue::{Catalogue, Operation, Sharing};
+use crate::catalogue::{Catalogue, Sharing};
 use crate::identity::Subject;
 use crate::identity::parties::Parties;
 use crate::lang::Text;
