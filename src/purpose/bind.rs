@@ -10,7 +10,7 @@ use super::held::{Choice, Refusal};
 use super::stated::{self, Stated};
 use super::{CaseRule, Grant, Purposes, Scenario, ScenarioStatus};
 use crate::catalogue::route::Target;
-use crate::catalogue::{Catalogue, Operation, Sharing};
+use crate::catalogue::{Catalogue, Sharing};
 use crate::identity::Subject;
 use crate::identity::parties::Parties;
 use crate::lang::Text;
@@ -18,6 +18,7 @@ use crate::lang::Text;
 /// The purpose a call is bound to. Made by [`bind`] alone.
 #[derive(Debug)]
 #[must_use]
+#[expect(clippy::manual_non_exhaustive, reason = "the last field keeps every other file from making one")]
 pub struct Bound {
     /// The scenario.
     pub scenario: Arc<Scenario>,

@@ -194,16 +194,6 @@ fn a_grant_for_another_kind_does_not_apply() {
 }
 
 #[test]
-fn the_lower_number_of_records_holds() {
-    let world = world(&[scenario("housing", "")], &[grant("g1", "quota = { records_per_call = 20 }\n")]);
-    let bound = world.call().bind().unwrap();
-    let operation = &world.catalogue.resources["psb.people"].operations[0];
-    assert_eq!(bound.max_records(operation), 20);
-    let none = world.call().get("/psb/plates").bind().unwrap();
-    assert_eq!(none.max_records(operation), 100);
-}
-
-#[test]
 fn an_emergency_order_ends_by_itself() {
     let order = "[emergency]\norder = \"o\"\nfrom = \"2026-11-23T00:00:00+08:00\"\nuntil = \"2026-11-24T00:00:00+08:00\"\n";
     let (file, text) = scenario("housing", "");
