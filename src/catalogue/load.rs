@@ -52,7 +52,7 @@ impl Catalogue {
                 continue;
             }
             let resource = Arc::new(resource);
-            for (operation, place) in resource.operations.iter().zip(&places) {
+            for (operation, place) in resource.operations.iter().zip(&places).filter(|(operation, _)| !operation.path.is_empty()) {
                 if let Err(other) = routes.add(&resource, operation) {
                     report_ambiguous(place, &other, problems);
                 }
@@ -92,7 +92,7 @@ impl Reading<'_> {
             not_yet(&root, &region_item.place, "region_item", &region_item.value);
         }
         let origin = root.table("origin").map(origin);
-        let (operations, places): (Vec<_>, Vec<_>) = root.tables("operations").into_iter().filter_map(operation::read).unzip();
+        let (operations, places): (Vec<_>, Vec<_>) = root.tables("operations").into_iter().map(operation::read).unzip();
         if !root.has("operations") && sharing != Some(Sharing::NotShared) {
             root.missing("operations");
         }
@@ -273,6 +273,10 @@ fn read_classes(document: &Document<'_>, problems: &Problems) -> HashMap<Arc<str
         if is_above_itself(id, &classes) {
             let message = Text::new(format!("数据分类 `{id}` 的上级关系成环"), format!("the parents of class `{id}` form a ring"));
             problems.error(&parent.place, "parent_cycle", message, None);
+            // Opened here, the ring is one error and no trouble to those who walk up.
+            if let Some(class) = classes.get_mut(id) {
+                class.parent = None;
+            }
         }
     }
     root.finish();
