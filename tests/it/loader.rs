@@ -141,7 +141,12 @@ fn an_item_is_judged_once() {
         (MARRIAGE, status, "path = []", "wrong_value"),
         (MARRIAGE, &format!("{status}\n").leak()[..], "", "missing_key"),
         (MARRIAGE, "title = { zh = \"婚姻状态\", en = \"Marital status\" }", "title = { zh = \"婚姻状态\" }", "missing_key"),
-        (MARRIAGE, "[[items]]\nname = \"registered_on\"", "[[items]]\nname = \"status\"\ntitle = { zh = \"又\", en = \"again\" }\npath = \"$.x\"\n[[items]]\nname = \"registered_on\"", "duplicate_item"),
+        (
+            MARRIAGE,
+            "[[items]]\nname = \"registered_on\"",
+            "[[items]]\nname = \"status\"\ntitle = { zh = \"又\", en = \"again\" }\npath = \"$.x\"\n[[items]]\nname = \"registered_on\"",
+            "duplicate_item",
+        ),
         (MARRIAGE, "name = \"registered_on\"", "name = \"*\"", "wrong_value"),
         (
             MARRIAGE,
