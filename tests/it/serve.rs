@@ -99,7 +99,7 @@ fn commands_end_as_told() {
     let gateway = world.serve();
     gateway.stop();
     world.verify();
-    assert_eq!(world.kanhe(&["ledger", "show", "999999"]).status.code(), Some(2));
+    assert_eq!(world.kanhe(&["ledger", "show", "999999"]).status.code(), Some(1), "there is no such entry");
 }
 
 #[test]
