@@ -1,6 +1,120 @@
-//! stub
-#[derive(clap::Args)]
-pub struct PolicyArgs {}
-pub fn run(_: PolicyArgs, _: &super::Settings) -> super::Exit {
-    super::Exit::Trouble
+//! `kanhe policy`: what officers ask of their policies.
+
+use std::io::{self, Write};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Exit, Format, Settings, open_config, print_problems};
+use crate::disclosure::Form;
+use crate::lang::{Lang, Text};
+use crate::policy::World;
+use crate::policy::suite::Verdict;
+use crate::snapshot::Snapshot;
+
+/// Arguments of `kanhe policy`.
+#[derive(Args)]
+pub struct PolicyArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// 运行 tests/ 中的用例 · run the cases in tests/
+    Test(TestArgs),
+}
+
+#[derive(Args)]
+struct TestArgs {
+    /// 只运行名称或文件含有此文字的用例 · only cases whose name or file contains this
+    filter: Option<String>,
+}
+
+/// Runs the command.
+pub fn run(args: PolicyArgs, settings: &Settings) -> Exit {
+    match args.command {
+        Command::Test(args) => test(&args, settings),
+    }
+}
+
+/// No if a case fails; trouble if the folder does not load, since then nothing was tested.
+fn test(args: &TestArgs, settings: &Settings) -> Exit {
+    let config = match open_config(settings) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let snapshot = match Snapshot::load(&config.control) {
+        Ok((snapshot, warnings)) => {
+            print_problems(&warnings, settings);
+            snapshot
+        }
+        Err(refused) => {
+            print_problems(&refused.warnings, settings);
+            print_problems(&refused.errors, settings);
+            return Exit::Trouble;
+        }
+    };
+    let world = World { parties: &snapshot.parties, catalogue: &snapshot.catalogue, purposes: &snapshot.purposes };
+    let asked = |name: &str, file: &str| args.filter.as_deref().is_none_or(|part| name.contains(part) || file.contains(part));
+    let cases = snapshot.policies.cases().iter().filter(|case| asked(&case.name, &case.place.file));
+    let verdicts: Vec<Verdict<'_>> = cases.map(|case| snapshot.policies.run(case, world)).collect();
+    let printed = match settings.format {
+        Format::Json => print_json(&verdicts),
+        Format::Human => print_report(&verdicts, settings.lang),
+    };
+    match printed {
+        Err(_) => Exit::Trouble,
+        Ok(()) if verdicts.iter().all(|verdict| verdict.differences.is_empty()) => Exit::Yes,
+        Ok(()) => Exit::No,
+    }
+}
+
+fn print_json(verdicts: &[Verdict<'_>]) -> io::Result<()> {
+    let failed = verdicts.iter().filter(|verdict| !verdict.differences.is_empty()).count();
+    let cases: Vec<Value> = verdicts.iter().map(as_json).collect();
+    let report = json!({ "ok": failed == 0, "passed": verdicts.len() - failed, "failed": failed, "cases": cases });
+    writeln!(io::stdout().lock(), "{report}")
+}
+
+fn as_json(verdict: &Verdict<'_>) -> Value {
+    let items = verdict.items.iter().map(|(name, form)| (name.to_string(), json!(form.map_or("omit", Form::name))));
+    let narrowed = verdict.narrowed.iter().map(|(name, by)| (name.to_string(), json!(&**by)));
+    let text = |text: &Text| json!({ "zh": text.zh, "en": text.en });
+    json!({
+        "name": verdict.case.name,
+        "file": &*verdict.case.place.file,
+        "line": verdict.case.place.line,
+        "ok": verdict.differences.is_empty(),
+        "outcome": verdict.outcome,
+        "policies": verdict.policies.iter().map(|id| &**id).collect::<Vec<_>>(),
+        "items": items.collect::<serde_json::Map<_, _>>(),
+        "narrowed": narrowed.collect::<serde_json::Map<_, _>>(),
+        "detail": verdict.detail.as_ref().map(text),
+        "differences": verdict.differences.iter().map(text).collect::<Vec<_>>(),
+    })
+}
+
+fn print_report(verdicts: &[Verdict<'_>], lang: Lang) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let mut failed = 0;
+    for verdict in verdicts {
+        let case = verdict.case;
+        let ok = verdict.differences.is_empty();
+        let mark = if ok { Text::new("通过  ", "ok  ") } else { Text::new("未通过", "FAIL") };
+        writeln!(out, "{} {}:{}: {}", mark.get(lang), case.place.file, case.place.line, case.name)?;
+        if ok {
+            continue;
+        }
+        failed += 1;
+        for difference in &verdict.differences {
+            writeln!(out, "       {}", difference.get(lang))?;
+        }
+        if let Some(detail) = &verdict.detail {
+            writeln!(out, "       {}", detail.get(lang))?;
+        }
+    }
+    let passed = verdicts.len() - failed;
+    let sum = Text::new(format!("{passed} 个用例通过，{failed} 个未通过"), format!("{passed} cases passed, {failed} failed"));
+    writeln!(out, "{}", sum.get(lang))
 }

@@ -1,11 +1,15 @@
 //! The officers' test cases (`tests/*.toml`): a call in words, and what must come of it. Loaded with the policies, so
 //! that a case about a requester or item that is gone is a load error and not a test that tests nothing.
 
+mod run;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+
+pub use run::Verdict;
 
 use super::World;
 use crate::catalogue::{Kind, Operation, Resource};

@@ -4,4 +4,5 @@ mod cached;
 mod differential;
 mod loading;
 mod plans;
+mod suites;
 mod world;

@@ -1,21 +1,17 @@
 //! The shipped control folder as a world for the tests of this module.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
-use jiff::civil::date;
-
+use crate::catalogue::Catalogue;
 use crate::catalogue::route::Target;
-use crate::catalogue::{Catalogue, Kind, Mode};
-use crate::disclosure::Form;
 use crate::identity::parties::Parties;
 use crate::identity::{Credential, CredentialKind, Subject};
 use crate::policy::decide::Call;
 use crate::policy::{Circumstances, Policies, Sources, World};
-use crate::purpose::{CaseRule, Grant, GrantStatus, Holder, Purposes, Quota, ResourcePattern, Scenario, ScenarioStatus};
-use crate::written::{Document, Place, Problem, Problems, Table};
+use crate::purpose::Purposes;
+use crate::written::{Problem, Problems};
 
 /// The texts of one kind in the shipped folder.
 pub(super) fn texts(folder: &str, extension: &str) -> Vec<(String, String)> {
@@ -51,20 +47,10 @@ impl Folder {
         let parties = Parties::load(file("departments.toml"), file("requesters.toml"), file("regions.toml"), &problems);
         assert!(problems.is_ok(), "{problems:?}");
         let catalogue = Catalogue::load(&texts("catalogue", "toml"), None, &parties, &problems);
-        let mut scenarios = HashMap::new();
-        for (file, text) in texts("scenarios", "toml") {
-            let scenario = scenario(&Document::parse(&file, &text, &problems).root(&problems));
-            scenarios.insert(scenario.id.clone(), Arc::new(scenario));
-        }
-        let mut grants = HashMap::new();
-        for (file, text) in texts("grants", "toml") {
-            for table in Document::parse(&file, &text, &problems).root(&problems).tables("grants") {
-                let grant = grant(&table);
-                grants.insert(grant.id.clone(), Arc::new(grant));
-            }
-        }
+        let (scenarios, grants) = (texts("scenarios", "toml"), texts("grants", "toml"));
+        let purposes = Purposes::load(&scenarios, &grants, file("calendar.toml"), &parties, &catalogue, &problems);
         assert!(problems.is_ok(), "{problems:?}");
-        Self { parties, catalogue, purposes: Purposes::new(scenarios, grants, None) }
+        Self { parties, catalogue, purposes }
     }
 
     pub(super) fn world(&self) -> World<'_> {
@@ -120,62 +106,5 @@ pub(super) fn plain() -> Circumstances {
         work_time: true,
         work_period_ends: None,
         emergency: false,
-    }
-}
-
-fn pattern(text: String) -> ResourcePattern {
-    match text.strip_suffix(".*") {
-        Some(provider) => ResourcePattern::Provider(provider.into()),
-        None => ResourcePattern::One(text.into()),
-    }
-}
-
-fn scenario(table: &Table<'_, '_>) -> Scenario {
-    Scenario {
-        id: table.id("id").unwrap().value,
-        name: table.text("name").unwrap(),
-        purpose: String::new(),
-        lead: table.id("lead").unwrap().value,
-        participants: table.strings("participants").into_iter().map(|id| id.value.into()).collect(),
-        resources: table.strings("resources").into_iter().map(|id| pattern(id.value)).collect(),
-        kinds: [Kind::Query].into(),
-        legal_basis: String::new(),
-        matter_codes: vec![],
-        case: CaseRule::Optional,
-        max_grade: table.integer("max_grade", 1..=4).unwrap(),
-        valid_from: date(2026, 1, 1),
-        valid_until: date(2028, 12, 31),
-        status: ScenarioStatus::Approved,
-        emergency: None,
-        place: Place::default(),
-    }
-}
-
-fn grant(table: &Table<'_, '_>) -> Grant {
-    let resource = table.filled("resource").unwrap().value;
-    let forms = [("reveal", Form::Reveal), ("mask", Form::Mask), ("pseudonymise", Form::Pseudonymise), ("compare", Form::Compare)];
-    let items = table.table("items").unwrap();
-    let form = |text: &str| forms.iter().find(|(name, _)| *name == text).unwrap().1;
-    let listed = |key: &str| items.strings(key).iter().map(|text| form(&text.value)).collect::<BTreeSet<_>>();
-    let items: BTreeMap<Arc<str>, _> =
-        items.keys().iter().map(|key| (format!("{resource}#{}", key.value).into(), listed(&key.value))).collect();
-    let id = |key: &str| table.opt_string(key).map(|id| id.value.into());
-    Grant {
-        id: table.id("id").unwrap().value,
-        holder: Holder { requester: id("requester"), department: id("department") },
-        resource: pattern(resource),
-        scenario: table.id("scenario").unwrap().value,
-        kinds: [Kind::Query].into(),
-        items,
-        regions: vec![],
-        quota: Quota::default(),
-        application: String::new(),
-        legal_basis: String::new(),
-        mode: Mode::ServiceInterface,
-        valid_from: date(2026, 1, 1),
-        valid_until: date(2028, 12, 31),
-        status: GrantStatus::Active,
-        approvals: vec![],
-        place: Place::default(),
     }
 }
