@@ -19,6 +19,7 @@ use crate::sys;
 
 /// A request that has one meaning, and the one snapshot that judges it.
 #[must_use]
+#[expect(clippy::manual_non_exhaustive, reason = "the last field keeps every other file from making one")]
 pub struct Admitted {
     /// Policies, catalogue, parties and purposes for the whole call.
     pub snapshot: Arc<Snapshot>,

@@ -18,6 +18,7 @@ use crate::lang::Text;
 /// The purpose a call is bound to. Made by [`bind`] alone.
 #[derive(Debug)]
 #[must_use]
+#[expect(clippy::manual_non_exhaustive, reason = "the last field keeps every other file from making one")]
 pub struct Bound {
     /// The scenario.
     pub scenario: Arc<Scenario>,

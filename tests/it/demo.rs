@@ -1,5 +1,7 @@
 //! The demonstration, from outside: each step of its story comes out as told, and what it prints can be copied.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise, in its helpers too")]
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 

@@ -122,8 +122,8 @@ fn an_operation_says_where_and_for_whom() {
         (MARRIAGE, "url = \"http://127.0.0.1:7001\"", "url = \"http://127.0.0.1:7001\"\nidle_timeout = \"5\"", "wrong_value"),
         (
             "catalogue/psb.population.toml",
-            "method = \"GET\"\npath = \"/psb/population\"",
-            "method = \"POST\"\npath = \"/psb/{a}/query\"",
+            "[[items]]\n",
+            "[[operations]]\nkind = \"query\"\nmethod = \"POST\"\npath = \"/psb/{a}/query\"\n[[items]]\n",
             "ambiguous_route",
         ),
     ]);
