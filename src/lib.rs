@@ -28,8 +28,8 @@
 //!
 //! ```text
 //! main > cli > app > config
-//! 8 gateway admin | 7 origin | 6 share snapshot | 5 policy | 4 purpose | 3 catalogue
-//! 2 identity disclosure ledger | 1 telemetry written | 0 sys lang
+//! 9 gateway admin | 8 origin | 7 share snapshot | 6 policy | 5 purpose | 4 catalogue
+//! 3 identity disclosure ledger | 2 telemetry | 1 written | 0 sys lang
 //! ```
 //!
 //! The catalogue stands above disclosure, because an item declares its path and its mask.

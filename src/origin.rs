@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -44,7 +45,20 @@ pub struct ClientError {
     pub error: String,
 }
 
-/// The right to ask an origin.
+/// The right to ask an origin. Only a recorded intent or a receipt makes one:
+///
+/// ```compile_fail,E0423
+/// let passage = kanhe::origin::Passage(());
+/// ```
+///
+/// and without one nothing is forwarded:
+///
+/// ```compile_fail,E0061
+/// use kanhe::origin::{Origins, RequestContent};
+/// async fn forward(origins: &Origins, origin: &kanhe::catalogue::Origin, request: hyper::Request<RequestContent>) {
+///     let _ = origins.forward(origin, request).await;
+/// }
+/// ```
 #[must_use]
 pub struct Passage(());
 
@@ -67,7 +81,15 @@ pub type RequestContent = Either<Full<Bytes>, Guarded>;
 #[derive(Debug)]
 pub struct Origins {
     base: PathBuf,
-    clients: Mutex<HashMap<Origin, Arc<OriginClient>>>,
+    files: Arc<AtomicU64>,
+    clients: Mutex<Clients>,
+}
+
+/// Clients, and which reading of certificates and keys they were built from.
+#[derive(Debug, Default)]
+struct Clients {
+    files: u64,
+    by_origin: HashMap<Origin, Arc<OriginClient>>,
 }
 
 /// A pooled client of one origin.
@@ -80,9 +102,10 @@ struct OriginClient {
 const IDLE_CONNECTIONS: usize = 256;
 
 impl Origins {
-    /// No clients yet; relative paths of certificates and keys start at `base`.
-    pub fn new(base: &Path) -> Self {
-        Self { base: base.to_owned(), clients: Mutex::default() }
+    /// No clients yet; relative paths of certificates and keys start at `base`. When `files` grows, clients are built
+    /// anew; calls under way keep theirs.
+    pub fn new(base: &Path, files: Arc<AtomicU64>) -> Self {
+        Self { base: base.to_owned(), files, clients: Mutex::default() }
     }
 
     /// Builds the client of `origin`, or says which file stands in the way.
@@ -90,18 +113,17 @@ impl Origins {
         self.client(origin).map(drop)
     }
 
-    /// Forgets all clients, so that changed certificates are read anew; calls under way go on.
-    pub fn forget(&self) {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
     fn client(&self, origin: &Origin) -> Result<Arc<OriginClient>, ClientError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(origin) {
+        let files = self.files.load(Ordering::Relaxed);
+        if clients.files != files {
+            *clients = Clients { files, ..Clients::default() };
+        }
+        if let Some(client) = clients.by_origin.get(origin) {
             return Ok(client.clone());
         }
         let client = Arc::new(OriginClient::new(origin, &self.base)?);
-        clients.insert(origin.clone(), client.clone());
+        clients.by_origin.insert(origin.clone(), client.clone());
         Ok(client)
     }
 

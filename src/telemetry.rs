@@ -47,7 +47,8 @@ impl Config {
 /// Starts logging to standard error; a second start in one process changes nothing.
 pub fn start(config: &Config) {
     let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Where standard error cannot be written either, an event is lost; printing that would panic in whoever logged.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // An error means that a subscriber is there already; its events go on.
     let _ = if config.json { builder.json().try_init() } else { builder.with_ansi(false).try_init() };
 }

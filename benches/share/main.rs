@@ -3,6 +3,15 @@
 //! asked by the same client over the same connections, and is measured by its own process's processor time, so that
 //! neither client nor origin counts. Rounds are interleaved; ratios say more than figures on a noisy machine.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    reason = "a benchmark stops at the first surprise, prints its table and reads the clock"
+)]
+
 mod hyper_proxy;
 mod load;
 mod peers;

@@ -68,6 +68,10 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
             let _place = place;
             match tls {
                 Some(config) => {
+                    // The gateway's certificate, but HTTP/1.1 alone.
+                    let mut config = (*config).clone();
+                    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+                    let config = Arc::new(config);
                     let handshake = tokio::time::timeout(PATIENCE, TlsAcceptor::from(config).accept(stream)).await;
                     if let Ok(Ok(stream)) = handshake {
                         speak(TokioIo::new(stream), router).await;

@@ -13,13 +13,13 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::disclosure::pseudonym::{KeyError, PseudonymKey};
 use crate::gateway::Shared;
-use crate::identity::{Authenticator, mtls};
+use crate::identity::{self, Authenticator, IssuerConfig, JwksSource, mtls};
 use crate::lang::Text;
 use crate::ledger::Ledger;
 use crate::origin::Origins;
@@ -87,9 +87,15 @@ pub fn check(config: &Config) -> Result<Vec<Problem>, (Vec<Problem>, Vec<Problem
     if let Err(error) = PseudonymKey::load(&config.pseudonym_key) {
         errors.push(trouble(Text::new(format!("假名化密钥不可用：{error}"), error.to_string()), &config.pseudonym_key));
     }
+    if let Err(error) = Ledger::check_keys(&config.ledger) {
+        errors.push(trouble(error.text(), &config.ledger.key));
+    }
+    if let Err(error) = check_issuers(config) {
+        errors.push(trouble(error, &config.base));
+    }
     let warnings = match loaded {
         Ok((snapshot, warnings)) => {
-            let origins = Origins::new(&config.base);
+            let origins = Origins::new(&config.base, Arc::default());
             let wrong =
                 snapshot.catalogue.resources.values().filter_map(|resource| Some((resource, origins.prepare(&resource.origin).err()?)));
             errors.extend(wrong.map(|(resource, error)| Problem {
@@ -108,6 +114,15 @@ pub fn check(config: &Config) -> Result<Vec<Problem>, (Vec<Problem>, Vec<Problem
     if errors.is_empty() { Ok(warnings) } else { Err((errors, warnings)) }
 }
 
+/// Key sets in files are read; those that are fetched need the network that a check may not have.
+fn check_issuers(config: &Config) -> Result<(), Text> {
+    let in_files = |issuer: &&IssuerConfig| matches!(issuer.jwks, JwksSource::File(_));
+    let issuers = identity::Config { issuers: config.identity.issuers.iter().filter(in_files).cloned().collect() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Text::new(format!("无法启动运行时：{error}"), format!("the runtime cannot start: {error}")))?;
+    runtime.block_on(Authenticator::start(&issuers)).map(drop).map_err(|error| error.text())
+}
+
 /// What a running gateway consists of.
 struct Gateway {
     config_path: PathBuf,
@@ -117,6 +132,25 @@ struct Gateway {
     listeners: (TcpListener, TcpListener),
     workers: workers::Workers,
     stopping: watch::Sender<bool>,
+    signals: Signals,
+}
+
+/// Received from before the gateway says that it listens: a signal sent right then must not end the process.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn receive() -> Result<Self, Error> {
+        let receive = |kind| signal(kind).map_err(|error| Error::trouble("无法接收信号", "signals cannot be received", error));
+        Ok(Self {
+            hangup: receive(SignalKind::hangup())?,
+            terminate: receive(SignalKind::terminate())?,
+            interrupt: receive(SignalKind::interrupt())?,
+        })
+    }
 }
 
 /// What a reload reads anew, built whole before any of it is put in place.
@@ -133,7 +167,7 @@ impl World {
             tracing::warn!("{}", warning.line(crate::lang::Lang::En));
         }
         let tls = config.tls.as_ref().map(mtls::server_config).transpose().map_err(|error| error.text)?;
-        let origins = Origins::new(&config.base);
+        let origins = Origins::new(&config.base, Arc::default());
         for resource in snapshot.catalogue.resources.values() {
             origins.prepare(&resource.origin).map_err(|error| {
                 let (id, path) = (&resource.id, error.path.display());
@@ -173,8 +207,10 @@ impl Gateway {
             networks: config.networks.clone(),
             metrics: Arc::new(Metrics::new()),
             name: config.name.clone(),
+            origin_files: Arc::default(),
             in_flight: Arc::default(),
         });
+        let signals = Signals::receive()?;
         announce_listeners(&listeners, &config, announce)?;
         announce(&format!("snapshot {}", shared.snapshot().digest));
         let (stopping, stop) = watch::channel(false);
@@ -188,7 +224,7 @@ impl Gateway {
             tls: shared.tls.clone(),
             draining: AtomicBool::new(false),
         });
-        Ok(Self { config_path: config_path.to_owned(), config, shared, admin, listeners, workers, stopping })
+        Ok(Self { config_path: config_path.to_owned(), config, shared, admin, listeners, workers, stopping, signals })
     }
 
     fn run_in(self, runtime: &tokio::runtime::Runtime, announce: &Announce) -> Result<(), Error> {
@@ -197,18 +233,15 @@ impl Gateway {
 
     /// Takes calls until SIGTERM or SIGINT; reloads on SIGHUP.
     async fn run(mut self, announce: &Announce) -> Result<(), Error> {
-        let signals = |kind| signal(kind).map_err(|error| Error::trouble("无法接收信号", "signals cannot be received", error));
-        let (mut hangup, mut terminate, mut interrupt) =
-            (signals(SignalKind::hangup())?, signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
         let (gateway, admin_listener) = self.listeners;
         let accepting = tokio::spawn(self.workers.accept(gateway, self.shared.limits.connections));
         let administering = tokio::spawn(admin::serve(admin_listener, self.admin.clone()));
         let mut second = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => {
+                _ = self.signals.terminate.recv() => break,
+                _ = self.signals.interrupt.recv() => break,
+                _ = self.signals.hangup.recv() => {
                     match reload::reload(&self.config_path, &mut self.config, &self.shared).await {
                         Ok(digest) => announce(&format!("snapshot {digest}")),
                         Err(count) => announce(&format!("reload refused: {count} errors")),

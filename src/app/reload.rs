@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Error, World};
 use crate::config::Config;
@@ -41,10 +42,17 @@ pub async fn reload(config_path: &Path, config: &mut Config, shared: &Arc<Shared
         tracing::error!(%error, "the new snapshot cannot be recorded, so it is not activated");
         return Err(1);
     }
+    let origin_files = world.snapshot.catalogue.resources.values().any(|resource| resource.origin.has_files());
     shared.snapshot.store(Arc::new(world.snapshot));
-    shared.tls.store(world.tls);
+    if origin_files {
+        shared.origin_files.fetch_add(1, Ordering::Relaxed);
+    }
+    // Whether there is TLS at all was decided when the listeners were bound; only its certificates change.
+    if written.tls.is_some() == config.tls.is_some() {
+        shared.tls.store(world.tls);
+        config.tls = written.tls;
+    }
     config.control = written.control;
-    config.tls = written.tls;
     tracing::info!(%digest, "the control folder and certificates are loaded anew");
     Ok(digest)
 }

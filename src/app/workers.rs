@@ -123,7 +123,7 @@ impl Worker {
             let _ = runtime.block_on(ended);
         };
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(run)?;
-        let line = Arc::new(Line { shared: shared.clone(), origins: Arc::new(Origins::new(base)) });
+        let line = Arc::new(Line { shared: shared.clone(), origins: Arc::new(Origins::new(base, shared.origin_files.clone())) });
         Ok(Self { handle, line, connections: Arc::default(), end: Some(end), thread: Some(thread) })
     }
 }

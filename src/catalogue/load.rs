@@ -52,7 +52,7 @@ impl Catalogue {
                 continue;
             }
             let resource = Arc::new(resource);
-            for (operation, place) in resource.operations.iter().zip(&places) {
+            for (operation, place) in resource.operations.iter().zip(&places).filter(|(operation, _)| !operation.path.is_empty()) {
                 if let Err(other) = routes.add(&resource, operation) {
                     report_ambiguous(place, &other, problems);
                 }
@@ -91,44 +91,38 @@ impl Reading<'_> {
         if let Some(region_item) = root.opt_string("region_item").filter(|item| !item.value.is_empty()) {
             not_yet(&root, &region_item.place, "region_item", &region_item.value);
         }
-        let origin = root.table("origin").and_then(origin);
-        let (operations, places): (Vec<_>, Vec<_>) = root.tables("operations").into_iter().filter_map(operation::read).unzip();
+        let origin = root.table("origin").map(origin);
+        let (operations, places): (Vec<_>, Vec<_>) = root.tables("operations").into_iter().map(operation::read).unzip();
         if !root.has("operations") && sharing != Some(Sharing::NotShared) {
             root.missing("operations");
         }
-        let inherited = sharing.zip(level).zip(grade);
-        let items = id.as_ref().zip(inherited).map(|(id, ((sharing, level), grade))| {
-            let inherited = item::Inherited { resource: &id.value, sharing, level, grade, classes: &classes };
-            self.items(&root, &inherited, &operations)
-        });
-        if items.is_none() {
-            // Judged against stand-ins, so that mistakes in items show in the same run.
-            let inherited =
-                item::Inherited { resource: "", sharing: Sharing::Conditional, level: Level::General, grade: 1, classes: &classes };
-            self.items(&root, &inherited, &operations);
-        }
+        // What could not be read is reported, and the load refused: stand-ins keep one mistake from being many errors.
+        let (sharing, level, grade) = (sharing.unwrap_or(Sharing::Conditional), level.unwrap_or(Level::Core), grade.unwrap_or(4));
+        let resource_id = id.as_ref().map_or("", |id| &*id.value);
+        let inherited = item::Inherited { resource: resource_id, sharing, level, grade, classes: &classes };
+        let items = self.items(&root, &inherited, &operations);
         root.finish();
-        let (id, items) = (id?, items?);
+        let Placed { value: id, place } = id?;
         let resource = Resource {
-            code: code?,
-            name: name?,
-            provider: provider?,
-            sharing: sharing?,
+            id,
+            code: code.unwrap_or_default(),
+            name: name.unwrap_or_default(),
+            provider: provider.unwrap_or_default(),
+            sharing,
             conditions,
             legal_basis,
-            mode: mode?,
-            format: format?,
-            update_cycle: update_cycle?,
-            level: level?,
-            grade: grade?,
+            mode: mode.unwrap_or(Mode::ServiceInterface),
+            format: format.unwrap_or_default(),
+            update_cycle: update_cycle.unwrap_or_default(),
+            level,
+            grade,
             personal: items.iter().any(|item| item.personal),
             classes,
-            version: version?,
-            origin: origin?,
+            version: version.unwrap_or_default(),
+            origin: origin.unwrap_or_else(nowhere),
             operations: operations.into_iter().map(Arc::new).collect(),
             items,
-            id: id.value,
-            place: id.place,
+            place,
         };
         Some((resource, places))
     }
@@ -205,7 +199,7 @@ pub(super) fn level(text: &str) -> Result<Level, Text> {
     }
 }
 
-fn origin(table: Table<'_, '_>) -> Option<Origin> {
+fn origin(table: Table<'_, '_>) -> Origin {
     let url = table.parsed("url", origin_url);
     let path = |key: &str| table.opt_string(key).filter(|path| !path.value.is_empty()).map(|path| PathBuf::from(path.value));
     let (ca, certificate, key) = (path("ca"), path("certificate"), path("key"));
@@ -223,7 +217,15 @@ fn origin(table: Table<'_, '_>) -> Option<Origin> {
         }
     }
     table.finish();
-    Some(Origin { url: url?.value, ca, certificate, key, connect_timeout, first_byte_timeout, idle_timeout })
+    let url = url.map(|url| url.value).unwrap_or_default();
+    Origin { url, ca, certificate, key, connect_timeout, first_byte_timeout, idle_timeout }
+}
+
+/// Stands in for an origin that is not written.
+const fn nowhere() -> Origin {
+    let none = Duration::ZERO;
+    let (connect_timeout, first_byte_timeout, idle_timeout) = (none, none, none);
+    Origin { url: String::new(), ca: None, certificate: None, key: None, connect_timeout, first_byte_timeout, idle_timeout }
 }
 
 /// Scheme, host and port, and nothing else.
@@ -237,9 +239,9 @@ fn origin_url(text: &str) -> Result<String, Text> {
     let uri: hyper::Uri = text.parse().map_err(|_| right())?;
     let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or_else(right)?;
     let authority = uri.authority().filter(|authority| !authority.host().is_empty()).ok_or_else(right)?;
-    let port = authority.as_str().rsplit_once(':').filter(|_| authority.port().is_some()).map(|(_, port)| port);
-    let wrong_port = port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0));
-    if text != format!("{scheme}://{authority}") || authority.as_str().contains('@') || wrong_port {
+    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or("@");
+    let wrong_port = !port.is_empty() && !port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    if text != format!("{scheme}://{authority}") || wrong_port {
         return Err(right());
     }
     Ok(text.to_owned())
@@ -271,6 +273,10 @@ fn read_classes(document: &Document<'_>, problems: &Problems) -> HashMap<Arc<str
         if is_above_itself(id, &classes) {
             let message = Text::new(format!("数据分类 `{id}` 的上级关系成环"), format!("the parents of class `{id}` form a ring"));
             problems.error(&parent.place, "parent_cycle", message, None);
+            // Opened here, the ring is one error and no trouble to those who walk up.
+            if let Some(class) = classes.get_mut(id) {
+                class.parent = None;
+            }
         }
     }
     root.finish();

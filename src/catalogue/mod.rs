@@ -122,6 +122,13 @@ pub struct Origin {
     pub idle_timeout: Duration,
 }
 
+impl Origin {
+    /// Whether its client is built from files, whose content may change under one name.
+    pub fn has_files(&self) -> bool {
+        self.ca.is_some() || self.certificate.is_some() || self.key.is_some()
+    }
+}
+
 /// One way to ask for a resource.
 #[derive(Debug)]
 pub struct Operation {

@@ -1,5 +1,7 @@
 //! `kanhe check`: loads all that `serve` would, and binds nothing.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 
@@ -7,36 +9,70 @@ use super::{Exit, Format, Settings, out};
 use crate::app;
 use crate::config::Config;
 use crate::lang::{Lang, Text};
+use crate::snapshot::{Refused, Snapshot};
 use crate::written::Problem;
 
 /// Arguments of `kanhe check`.
 #[derive(Args)]
-pub struct CheckArgs {}
+pub struct CheckArgs {
+    /// 只检查此控制目录，不读配置文件 · this control folder only, without a configuration file
+    #[arg(value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+}
 
-/// Exit 0: all is right; 1: load errors; 2: the configuration cannot be read.
-pub fn run(_: CheckArgs, settings: &Settings) -> Exit {
+/// Errors, and warnings.
+type Found = (Vec<Problem>, Vec<Problem>);
+
+/// Exit 0: all is right; 1: load errors; 2: there is no configuration or no control folder to read.
+pub fn run(args: CheckArgs, settings: &Settings) -> Exit {
+    let (folder, (errors, warnings)) = match args.folder {
+        Some(folder) => {
+            let found = match Snapshot::load(&folder) {
+                Ok((_, warnings)) => (Vec::new(), warnings),
+                Err(Refused { errors, warnings }) => (errors, warnings),
+            };
+            (Some(folder), found)
+        }
+        None => match configured(settings) {
+            Ok(found) => found,
+            Err(exit) => return exit,
+        },
+    };
+    report(&errors, &warnings, settings);
+    match folder {
+        Some(folder) if !folder.is_dir() => Exit::Trouble,
+        _ if errors.is_empty() => Exit::Yes,
+        _ => Exit::No,
+    }
+}
+
+/// The control folder that the configuration names, and what is wrong with either.
+fn configured(settings: &Settings) -> Result<(Option<PathBuf>, Found), Exit> {
     if let Err(error) = std::fs::metadata(&settings.config) {
         let path = settings.config.display();
         let text =
             Text::new(format!("无法读取配置文件 `{path}`：{error}"), format!("cannot read the configuration file `{path}`: {error}"));
         super::print_trouble(&text, settings);
-        return Exit::Trouble;
+        return Err(Exit::Trouble);
     }
-    let (errors, warnings) = match Config::read(&settings.config) {
-        Ok(config) => match app::check(&config) {
-            Ok(warnings) => (Vec::new(), warnings),
-            Err(found) => found,
-        },
-        Err(errors) => (errors, Vec::new()),
-    };
+    Ok(match Config::read(&settings.config) {
+        Ok(config) => {
+            let found = app::check(&config).map_or_else(|found| found, |warnings| (Vec::new(), warnings));
+            (Some(config.control), found)
+        }
+        Err(errors) => (None, (errors, Vec::new())),
+    })
+}
+
+fn report(errors: &[Problem], warnings: &[Problem], settings: &Settings) {
     match settings.format {
         Format::Json => {
             let list = |problems: &[Problem]| problems.iter().map(|problem| to_json(problem, settings.lang)).collect::<Vec<_>>();
-            out(&json!({"ok": errors.is_empty(), "errors": list(&errors), "warnings": list(&warnings)}).to_string());
+            out(&json!({"ok": errors.is_empty(), "errors": list(errors), "warnings": list(warnings)}).to_string());
         }
         Format::Human => {
-            super::print_problems(&errors, settings);
-            super::print_problems(&warnings, settings);
+            super::print_problems(errors, settings);
+            super::print_problems(&marked(warnings), settings);
             let (wrong, warned) = (errors.len(), warnings.len());
             let text = if wrong == 0 {
                 Text::new(format!("检查通过，{warned} 条警告"), format!("all is right, {warned} warnings"))
@@ -46,7 +82,12 @@ pub fn run(_: CheckArgs, settings: &Settings) -> Exit {
             out(text.get(settings.lang));
         }
     }
-    if errors.is_empty() { Exit::Yes } else { Exit::No }
+}
+
+/// Warnings, so that people can tell them from errors.
+fn marked(warnings: &[Problem]) -> Vec<Problem> {
+    let mark = |text: &Text| Text::new(format!("提醒：{}", text.zh), format!("warning: {}", text.en));
+    warnings.iter().map(|warning| Problem { message: mark(&warning.message), ..warning.clone() }).collect()
 }
 
 fn to_json(problem: &Problem, lang: Lang) -> serde_json::Value {

@@ -19,6 +19,7 @@ use crate::sys;
 
 /// A request that has one meaning, and the one snapshot that judges it.
 #[must_use]
+#[expect(clippy::manual_non_exhaustive, reason = "the last field keeps every other file from making one")]
 pub struct Admitted {
     /// Policies, catalogue, parties and purposes for the whole call.
     pub snapshot: Arc<Snapshot>,
@@ -34,7 +35,7 @@ pub struct Admitted {
     pub source: IpAddr,
     /// From which named network.
     pub network: Arc<str>,
-    minted: (),
+    _minted: (),
 }
 
 /// Why a request is not admitted.
@@ -85,7 +86,7 @@ pub fn admit(line: &Line, connection: &Connection, head: Parts, body: &impl Body
         source: connection.peer.ip().to_canonical(),
         network: line.shared.networks.name(connection.peer.ip()).clone(),
         head,
-        minted: (),
+        _minted: (),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::lang::Text;
 use crate::written::Table;
 use crate::written::units::{duration, size};
 
@@ -64,13 +65,15 @@ impl Limits {
     pub fn read(table: Option<Table<'_, '_>>) -> Option<Self> {
         let mut limits = Self::default();
         let Some(table) = table else { return Some(limits) };
-        let bytes = |key: &str, limit: &mut u64| *limit = table.opt_parsed(key, size).map_or(*limit, |size| size.value);
+        let some_bytes = |text: &str| size(text).and_then(|bytes| if bytes > 0 { Ok(bytes) } else { Err(nothing()) });
+        let bytes = |key: &str, limit: &mut u64| *limit = table.opt_parsed(key, some_bytes).map_or(*limit, |size| size.value);
         bytes("header_size", &mut limits.header_size);
         bytes("target_size", &mut limits.target_size);
         bytes("content_size", &mut limits.content_size);
         bytes("subject_content_size", &mut limits.subject_content_size);
         bytes("drain_size", &mut limits.drain_size);
-        let time = |key: &str, limit: &mut Duration| *limit = table.opt_parsed(key, duration).map_or(*limit, |time| time.value);
+        let some_time = |text: &str| duration(text).and_then(|time| if time.is_zero() { Err(nothing()) } else { Ok(time) });
+        let time = |key: &str, limit: &mut Duration| *limit = table.opt_parsed(key, some_time).map_or(*limit, |time| time.value);
         time("tls_handshake", &mut limits.tls_handshake);
         time("header_timeout", &mut limits.header_timeout);
         time("content_timeout", &mut limits.content_timeout);
@@ -85,4 +88,8 @@ impl Limits {
         table.finish();
         Some(limits)
     }
+}
+
+fn nothing() -> Text {
+    Text::new("应大于零", "it must be more than nothing")
 }

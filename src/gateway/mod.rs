@@ -12,7 +12,7 @@ pub mod refusal;
 mod rewriting;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
@@ -54,6 +54,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// The gateway's name.
     pub name: Arc<str>,
+    /// Grows when certificates and keys towards origins are to be read anew.
+    pub origin_files: Arc<AtomicU64>,
     /// Calls being answered, those included whose caller went away.
     pub in_flight: Arc<AtomicI64>,
 }

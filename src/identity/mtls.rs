@@ -104,7 +104,8 @@ pub fn server_config(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> 
         }
     };
     let mut server = verified.with_single_cert(chain, key).map_err(|error| bad(&config.key, &error))?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // HTTP/1.0 is agreed on only to be refused in words (505), not by a broken handshake.
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()];
     if config.client_auth != ClientAuth::Off {
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;

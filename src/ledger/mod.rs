@@ -150,6 +150,12 @@ impl Ledger {
         Self::open_on(config, create, Arc::new(Files))
     }
 
+    /// Reads the keys that [`Ledger::open`] would, and touches nothing.
+    pub fn check_keys(config: &Config) -> Result<(), OpenError> {
+        SubjectKeys::read(&config.subject_key, &config.subject_keys_old)?;
+        Signer::read(&config.name, &config.key).map(drop)
+    }
+
     fn open_on(config: &Config, create: bool, volume: Arc<dyn Volume>) -> Result<Self, OpenError> {
         let keys = SubjectKeys::read(&config.subject_key, &config.subject_keys_old)?;
         let signer = Signer::read(&config.name, &config.key)?;

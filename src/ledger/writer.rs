@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -48,7 +49,9 @@ impl Writer {
     pub(super) fn run(mut self, shared: &Shared, backlog: &Backlog) {
         while let Some(waiting) = shared.next() {
             let ticket = waiting.ticket.clone();
-            match self.commit(waiting, shared) {
+            // Whatever happens in there, those who wait are told; after a panic nothing is known of the disk.
+            let committed = catch_unwind(AssertUnwindSafe(|| self.commit(waiting, shared)));
+            match committed.unwrap_or_else(|_| Err((PathBuf::from("writer"), io::Error::other("the writer panicked")))) {
                 Ok(batch) => {
                     ticket.durable(batch.clone(), self.last);
                     backlog.push(batch);

@@ -10,7 +10,7 @@ use super::held::{Choice, Refusal};
 use super::stated::{self, Stated};
 use super::{CaseRule, Grant, Purposes, Scenario, ScenarioStatus};
 use crate::catalogue::route::Target;
-use crate::catalogue::{Catalogue, Operation, Sharing};
+use crate::catalogue::{Catalogue, Sharing};
 use crate::identity::Subject;
 use crate::identity::parties::Parties;
 use crate::lang::Text;
@@ -18,6 +18,7 @@ use crate::lang::Text;
 /// The purpose a call is bound to. Made by [`bind`] alone.
 #[derive(Debug)]
 #[must_use]
+#[expect(clippy::manual_non_exhaustive, reason = "the last field keeps every other file from making one")]
 pub struct Bound {
     /// The scenario.
     pub scenario: Arc<Scenario>,
@@ -29,12 +30,6 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// The most records that the answer may hold: the lower of the operation's and the grant's.
-    pub fn max_records(&self, operation: &Operation) -> u64 {
-        let granted = self.grant.as_ref().and_then(|grant| grant.quota.records_per_call);
-        granted.map_or(operation.max_records, |granted| granted.min(operation.max_records))
-    }
-
     /// Whether the scenario's emergency order is in force.
     pub fn emergency(&self, now: Timestamp) -> bool {
         self.scenario.emergency.as_ref().is_some_and(|order| order.in_force(now))

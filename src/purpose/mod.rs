@@ -208,6 +208,13 @@ impl Emergency {
     }
 }
 
+impl Grant {
+    /// The forms approved for an item; none: the item is omitted.
+    pub fn forms(&self, resource: &str, item: &str) -> Option<&BTreeSet<Form>> {
+        self.items.get(format!("{resource}#{item}").as_str())
+    }
+}
+
 /// All scenarios and grants of one control snapshot, and the calendar.
 #[derive(Debug)]
 pub struct Purposes {

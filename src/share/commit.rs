@@ -92,7 +92,11 @@ impl PendingReceipt {
     }
 }
 
-/// Proof that a share is on record.
+/// Proof that a share is on record. No reply is made without one, and only a durable entry makes one:
+///
+/// ```compile_fail,E0451
+/// let receipt = kanhe::share::Receipt { index: 0, leaf: [0; 32], name: "gw-1.example".into() };
+/// ```
 #[must_use]
 pub struct Receipt {
     index: u64,

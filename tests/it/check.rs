@@ -45,7 +45,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("catalogue/mca.marriage.toml", "region_item = \"\"", "region_item = \"status\"", ""),
     ("catalogue/mca.marriage.toml", "content = \"json\"", "content = \"ndjson\"", ""),
     ("catalogue/mca.marriage.toml", "kind = \"query\"", "kind = \"verify\"", ""),
-    ("catalogue/mca.limited.toml", "path = \"/limited\"", "path = \"/odd/{other}\"", ""),
+    ("catalogue/psb.stream.toml", "path = \"/stream/{what}\"", "path = \"/odd/{other}\"", "ambiguous_route"),
     ("catalogue/stats.survey.toml", "legal_basis = \"示例统计资料保密规定\"", "legal_basis = \"\"", ""),
     ("catalogue/mca.divisions.toml", "path = \"$.data[*].name\"", "path = \"$.data[*].code.name\"", ""),
     ("departments.toml", "id = \"psb\"", "id = \"mca\"", "duplicate_id"),

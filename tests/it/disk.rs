@@ -29,7 +29,7 @@ async fn assert_closed(world: &World, gateway: &Gateway, refused: &Answer, errno
     // An unsafe call never reaches its origin: no record, no share.
     let post = gateway.ask("POST", "/odd/plain").token(&world.housing()).purpose("housing").json("{}").send().await;
     post.refused(503, "ledger_unavailable");
-    assert!(world.scripted.is_quiet());
+    assert!(world.scripted.is_quiet().await);
     let (status, ready) = gateway.admin("/readyz");
     assert!(status == 503 && ready.contains("ledger"), "{status} {ready}");
     assert_eq!(gateway.admin("/livez").0, 200);

@@ -17,7 +17,7 @@ async fn odd(gateway: &Gateway, client: &Client, token: &str, script: &str) -> A
     gateway.ask("GET", &format!("/odd/{script}")).by(client).purpose("housing").token(token).send().await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_that_cannot_be_judged_are_refused_whole() {
     let world = World::new();
     let gateway = world.serve();
@@ -52,7 +52,7 @@ async fn answers_that_cannot_be_judged_are_refused_whole() {
     world.verify();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_that_break_off_never_pass_for_whole() {
     let world = World::new();
     let gateway = world.serve();
@@ -82,7 +82,7 @@ async fn answers_that_break_off_never_pass_for_whole() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn fields_of_the_origin_stay_behind_and_unsafe_calls_wait_for_the_record() {
     let world = World::new();
     let gateway = world.serve();
@@ -91,8 +91,8 @@ async fn fields_of_the_origin_stay_behind_and_unsafe_calls_wait_for_the_record()
     let answer = odd(&gateway, &gateway.client(), &token, "fields").await;
     assert_eq!(answer.shared(), json!({"data": [{"value": "seen"}]}));
     assert!(!format!("{answer:?}").contains(SECRET));
-    world.scripted.arrival();
+    world.scripted.arrival().await;
     let answer = gateway.ask("POST", "/odd/plain").token(&world.housing()).purpose("housing").json("{\"a\":1}").send().await;
     assert_eq!(answer.shared()["data"][0]["value"], "seen");
-    assert!(world.scripted.arrival().starts_with("POST /odd/plain"));
+    assert!(world.scripted.arrival().await.starts_with("POST /odd/plain"));
 }

@@ -58,7 +58,7 @@ fn a_configuration_that_means_nothing_is_refused_with_its_place() {
     for (from, to, code_word) in [
         ("[control]\n", "[control]\nfodler = \"x\"\n", "fodler"),
         ("checkpoint_interval = \"1s\"", "checkpoint_interval = \"1\"", "checkpoint_interval"),
-        ("client_auth = \"optional\"", "client_auth = \"maybe\"", "maybe"),
+        ("client_auth = \"optional\"", "client_auth = \"maybe\"", "client_auth"),
         ("retention = \"3y\"", "retention = \"1y\"", "1y"),
         ("name = \"gw-1.test.example\"\n", "", "name"),
     ] {
@@ -99,7 +99,7 @@ fn commands_end_as_told() {
     let gateway = world.serve();
     gateway.stop();
     world.verify();
-    assert_eq!(world.kanhe(&["ledger", "show", "999999"]).status.code(), Some(2));
+    assert_eq!(world.kanhe(&["ledger", "show", "999999"]).status.code(), Some(1), "there is no such entry");
 }
 
 #[test]

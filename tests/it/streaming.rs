@@ -62,7 +62,7 @@ async fn a_caller_that_leaves_before_the_answer_is_settled_too() {
     let mut connection = gateway.client().connect(gateway.address).await.unwrap();
     let ask = gateway.ask("GET", "/odd/hold").token(&world.housing()).purpose("housing").request();
     let waiting = tokio::spawn(async move { connection.send(ask).await.map(drop) });
-    tokio::task::block_in_place(|| world.scripted.arrival());
+    world.scripted.arrival().await;
     waiting.abort();
     let entry = tokio::task::block_in_place(|| settled(&world));
     assert_eq!((entry["outcome"].as_str(), entry["bytes"].as_u64()), (Some("cut"), Some(0)), "{entry}");

@@ -81,11 +81,11 @@ impl Reading<'_> {
         classes.extend(own.into_iter().filter(|class| !inherited.classes.contains(class)));
         let item = Item {
             name: name?.value.into(),
-            title: title?,
+            title: title.unwrap_or_default(),
             paths,
             element,
             authoritative,
-            sharing: sharing?,
+            sharing: sharing.unwrap_or(inherited.sharing),
             level,
             grade,
             personal,

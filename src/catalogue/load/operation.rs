@@ -26,12 +26,11 @@ const MAX_RECORDS: i64 = 1000;
 pub(super) const KINDS: [(&str, Kind); 3] = [("query", Kind::Query), ("verify", Kind::Verify), ("bulk", Kind::Bulk)];
 
 /// The operation, and where its path is written.
-pub(super) fn read(table: Table<'_, '_>) -> Option<(Operation, Place)> {
+pub(super) fn read(table: Table<'_, '_>) -> (Operation, Place) {
     let kind = table.choice("kind", &KINDS);
     let method = table.choice("method", &METHODS).cloned();
     let path = table.parsed("path", template::check);
     let origin_path = table.opt_parsed("origin_path", template::check);
-    let written_subject = table.has("subject");
     let subject = table.opt_parsed("subject", subject).map(|subject| subject.value);
     let mut parameters = parameters(&table);
     let content = content(&table);
@@ -65,23 +64,24 @@ pub(super) fn read(table: Table<'_, '_>) -> Option<(Operation, Place)> {
         }
         _ => {}
     }
+    let table_place = table.place();
     table.finish();
-    if written_subject && subject.is_none() {
-        return None;
-    }
-    let path = path?;
+    // What could not be read is reported, and the load refused: a stand-in without a path is not routed, and keeps one
+    // mistake from being many errors.
+    let place = path.as_ref().map_or_else(|| table_place, |path| path.place.clone());
+    let path = path.filter(|_| method.is_some()).map(|path| path.value).unwrap_or_default();
     let operation = Operation {
-        kind: kind.filter(|kind| *kind != Kind::Verify)?,
-        method: method?,
-        origin_path: origin_path.map_or_else(|| path.value.clone(), |path| path.value),
-        path: path.value,
+        kind: kind.unwrap_or(Kind::Query),
+        method: method.unwrap_or(Method::GET),
+        origin_path: origin_path.map_or_else(|| path.clone(), |path| path.value),
+        path,
         subject,
         parameters,
-        content: content?,
+        content: content.unwrap_or(ContentKind::Json),
         records,
         max_records: u64::try_from(max_records).unwrap_or(1),
     };
-    Some((operation, path.place))
+    (operation, place)
 }
 
 fn content(table: &Table<'_, '_>) -> Option<ContentKind> {

@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,6 +29,8 @@ pub(super) struct Gateway {
     child: Child,
     lines: Receiver<String>,
     log: PathBuf,
+    /// Copies the log where the demo writes it; ends with the child.
+    copying: Option<JoinHandle<io::Result<u64>>>,
     /// `https://127.0.0.1:PORT`.
     pub(super) url: String,
     /// `http://127.0.0.1:PORT`.
@@ -45,8 +48,8 @@ pub(super) enum Reloaded {
 }
 
 impl Gateway {
-    /// Starts `serve`. `shielded` keeps a file-size limit set later from killing the process: writing then fails with
-    /// an error, as on a full disk.
+    /// Starts `serve`. `shielded` prepares for a file-size limit set later: writing then fails with an error, as on a full
+    /// disk, instead of killing the process; and its log, which the limit would silence too, is written by the demo.
     pub(super) fn start(config: PathBuf, log: PathBuf, shielded: bool) -> Result<Self, Trouble> {
         let binary = binary()?;
         let mut command = if shielded {
@@ -56,12 +59,15 @@ impl Gateway {
         } else {
             Command::new(&binary)
         };
-        let errors = File::create(&log).map_err(|error| cannot_write(&log, &error))?;
+        let log_file = File::create(&log).map_err(|error| cannot_write(&log, &error))?;
         command.arg("serve").arg("--config").arg(config).arg("--create-ledger");
+        let (errors, kept_by_demo) = if shielded { (Stdio::piped(), Some(log_file)) } else { (Stdio::from(log_file), None) };
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).process_group(0);
         let mut child = command.spawn().map_err(|error| cannot_run(&binary, &error))?;
+        let copying =
+            child.stderr.take().zip(kept_by_demo).map(|(mut from, mut to)| std::thread::spawn(move || io::copy(&mut from, &mut to)));
         let lines = child.stdout.take().map(listen).ok_or_else(|| cannot_run(&binary, &io::Error::other("no standard output")))?;
-        let mut gateway = Self { child, lines, log, url: String::new(), admin: String::new(), snapshot: String::new() };
+        let mut gateway = Self { child, lines, log, copying, url: String::new(), admin: String::new(), snapshot: String::new() };
         while gateway.snapshot.is_empty() {
             gateway.read_line()?;
         }
@@ -144,7 +150,9 @@ impl Gateway {
         Ok(line)
     }
 
-    fn died(&self, status: ExitStatus) -> Trouble {
+    fn died(&mut self, status: ExitStatus) -> Trouble {
+        // A log that could not be copied whole is shown as far as it goes.
+        let _ = self.copying.take().map(JoinHandle::join);
         Trouble::new(
             format!("网关进程已退出（{status}）；{}", self.tail(Lang::Zh)),
             format!("the gateway ended ({status}); {}", self.tail(Lang::En)),

@@ -91,14 +91,14 @@ fn issue(ca: &CertifiedIssuer<'_, KeyPair>, name: &str, usage: Use) -> Result<(r
     Ok((params.signed_by(&key, ca)?, key))
 }
 
-/// Valid from yesterday, for a month: long enough to come back to a copied `curl` line, no longer.
+/// Valid from yesterday, for a season: long enough to come back to a copied `curl` line, no longer.
 fn params(name: &str) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::<String>::new())?;
     params.distinguished_name.push(DnType::CommonName, name);
     let today = sys::now().to_zoned_datetime(TimeZone::UTC).date();
     let day = |date: jiff::civil::Date| date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs());
     params.not_before = day(today.saturating_sub(1.day()));
-    params.not_after = day(today.saturating_add(30.days()));
+    params.not_after = day(today.saturating_add(90.days()));
     Ok(params)
 }
 

@@ -285,7 +285,8 @@ fn approvals(table: &Table<'_, '_>, until: Option<jiff::civil::Date>) -> Vec<App
         let date = approval.parsed("date", units::date);
         let document = approval.filled("document");
         if date.as_ref().zip(until).is_some_and(|(date, until)| date.value > until) {
-            approval.wrong_value("date", "不得晚于授权的截止日期", "must not be after the grant's last day");
+            let message = Text::new("审批日期晚于授权的截止日期", "the approval is dated after the grant's last day");
+            approval.problems().warning(&approval.place_of("date"), "approved_late", message, None);
         }
         approval.finish();
         sides.extend(side);

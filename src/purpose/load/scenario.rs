@@ -1,5 +1,7 @@
 //! Reads one scenario.
 
+use jiff::civil::Date;
+
 use super::super::{CaseRule, Emergency, Scenario, ScenarioStatus};
 use super::{department, kinds, pattern, validity};
 use crate::catalogue::Catalogue;
@@ -35,22 +37,23 @@ pub(super) fn read(root: Table<'_, '_>, parties: &Parties, catalogue: &Catalogue
     let status = root.choice("status", &STATUS);
     let emergency = root.opt_table("emergency").and_then(emergency);
     root.finish();
-    let (id, (valid_from, valid_until)) = (id?, validity?);
+    // What could not be read is reported, and the load refused: stand-ins keep one mistake from being many errors.
+    let (id, (valid_from, valid_until)) = (id?, validity.unwrap_or((Date::MIN, Date::MAX)));
     Some(Scenario {
         id: id.value,
-        name: name?,
-        purpose: purpose?,
-        lead: lead?,
+        name: name.unwrap_or_default(),
+        purpose: purpose.unwrap_or_default(),
+        lead: lead.unwrap_or_default(),
         participants,
         resources,
         kinds,
-        legal_basis: legal_basis?,
+        legal_basis: legal_basis.unwrap_or_default(),
         matter_codes,
-        case: case?,
+        case: case.unwrap_or(CaseRule::Required),
         max_grade,
         valid_from,
         valid_until,
-        status: status?,
+        status: status.unwrap_or(ScenarioStatus::Suspended),
         emergency,
         place: id.place,
     })

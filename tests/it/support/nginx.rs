@@ -1,10 +1,10 @@
 //! An origin that nobody here wrote: nginx serving JSON and files, with an access log of the fields it was sent.
 
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use super::eventually;
 use super::folder::Folder;
 
 /// nginx on a port that the system chose, and the folder that it serves files from.
@@ -32,10 +32,18 @@ const DIVISIONS: &str = r#"{"data":[{"code":"990000","name":"示例省"},{"code"
 impl Nginx {
     /// Starts it; fails the test when nginx is not there.
     pub fn start() -> Self {
+        // nginx takes a number only: one that was free a moment ago, and another when somebody was faster.
+        for _ in 0..20 {
+            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            if let Some(nginx) = Self::start_at(address) {
+                return nginx;
+            }
+        }
+        panic!("nginx does not start");
+    }
+
+    fn start_at(address: SocketAddr) -> Option<Self> {
         let folder = Folder::new();
-        // The socket is handed over, as in nginx's own binary upgrade: no port is ever guessed.
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         folder.write("nginx.conf", configuration(address, &folder));
         folder.write("files/small.bin", b"\x00\x01opaque\xff content");
         folder.write("access.log", "");
@@ -45,12 +53,18 @@ impl Nginx {
             .arg(folder.path())
             .arg("-c")
             .arg(folder.path().join("nginx.conf"))
-            .env("NGINX", "0;")
-            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stdin(Stdio::null())
             .stderr(std::fs::File::create(folder.path().join("error.log")).unwrap())
             .spawn()
             .unwrap();
-        Self { child, address, folder }
+        let mut nginx = Self { child, address, folder };
+        // Its process id is written once it listens.
+        let ready = eventually("nginx starts", || {
+            let ended = nginx.child.try_wait().unwrap().is_some();
+            let listens = std::fs::read_to_string(nginx.folder.path().join("nginx.pid")).is_ok_and(|pid| !pid.is_empty());
+            (ended || listens).then_some(!ended)
+        });
+        ready.then_some(nginx)
     }
 
     /// A sparse file of this many bytes below `/mca/files/`.

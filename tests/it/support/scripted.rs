@@ -2,8 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
 
 use super::PATIENCE;
 
@@ -18,7 +22,7 @@ struct Gate {
 pub struct Scripted {
     pub address: SocketAddr,
     gate: Arc<Gate>,
-    arrivals: Mutex<Receiver<String>>,
+    arrivals: AsyncMutex<UnboundedReceiver<String>>,
 }
 
 const ANSWER: &str = r#"{"data":[{"value":"seen"}]}"#;
@@ -27,7 +31,7 @@ impl Scripted {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (gate, (arrived, arrivals)) = (Arc::new(Gate::default()), channel());
+        let (gate, (arrived, arrivals)) = (Arc::new(Gate::default()), unbounded_channel());
         let shared = gate.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -35,17 +39,18 @@ impl Scripted {
                 std::thread::spawn(move || serve(stream, &gate, &arrived));
             }
         });
-        Self { address, gate, arrivals: Mutex::new(arrivals) }
+        Self { address, gate, arrivals: AsyncMutex::new(arrivals) }
     }
 
     /// Waits for the next request and gives its first line.
-    pub fn arrival(&self) -> String {
-        self.arrivals.lock().unwrap().recv_timeout(PATIENCE).expect("no request came to the origin")
+    pub async fn arrival(&self) -> String {
+        let mut arrivals = self.arrivals.lock().await;
+        timeout(PATIENCE, arrivals.recv()).await.expect("no request came to the origin").unwrap()
     }
 
     /// Whether no request came since the last one that was taken.
-    pub fn is_quiet(&self) -> bool {
-        matches!(self.arrivals.lock().unwrap().recv_timeout(std::time::Duration::from_millis(50)), Err(RecvTimeoutError::Timeout))
+    pub async fn is_quiet(&self) -> bool {
+        timeout(Duration::from_millis(50), self.arrivals.lock().await.recv()).await.is_err()
     }
 
     /// Lets go of every script that waits at `hold`.
@@ -62,7 +67,7 @@ impl Drop for Scripted {
     }
 }
 
-fn serve(stream: TcpStream, gate: &Gate, arrived: &Sender<String>) {
+fn serve(stream: TcpStream, gate: &Gate, arrived: &UnboundedSender<String>) {
     let Ok(mut writer) = stream.try_clone() else { return };
     let mut reader = BufReader::new(stream);
     loop {

@@ -135,5 +135,6 @@ fn patrol(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
 
 fn working_time(stage: &mut Stage, step: &mut Step, hours: Hours) -> Result<(), Trouble> {
     let line = world::calendar(&stage.folder, hours)?;
-    stage.reload(step, &format!("calendar.toml 改写为 `{line}`"), &format!("calendar.toml now says `{line}`"))
+    step.did(format!("calendar.toml 改写为 `{line}`"), format!("calendar.toml now says `{line}`"));
+    stage.reload(step)
 }

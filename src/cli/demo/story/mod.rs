@@ -96,7 +96,8 @@ impl Stage {
     fn run(&self, step: &mut Step, arguments: &[&str], input: &str) -> Result<Printed, Trouble> {
         let printed = self.ask(arguments, input)?;
         let given = if input.is_empty() { String::new() } else { format!("printf %s {input} | ") };
-        let line = format!("{given}kanhe --config {} --lang {} {}", self.config().display(), self.lang.tag(), arguments.join(" "));
+        let (binary, config) = (binary_name(), self.config());
+        let line = format!("{given}{} --config {} --lang {} {}", binary.display(), config.display(), self.lang.tag(), arguments.join(" "));
         step.shown.push(Shown::Command { line, output: format!("{}{}", printed.out, printed.err) });
         Ok(printed)
     }
@@ -126,15 +127,17 @@ impl Stage {
         Ok(shown["entry"].clone())
     }
 
-    /// Has the gateway read its control folder again, after a change that the text describes.
-    fn reload(&mut self, step: &mut Step, zh: &str, en: &str) -> Result<(), Trouble> {
+    /// Has the gateway read its control folder again.
+    fn reload(&mut self, step: &mut Step) -> Result<(), Trouble> {
         match self.gateway.reload()? {
             Reloaded::Snapshot => {
                 let digest = &self.gateway.snapshot;
-                step.did(format!("{zh}；网关已重新加载（SIGHUP）：{digest}"), format!("{en}; the gateway has reloaded (SIGHUP): {digest}"));
+                step.did(format!("网关已重新加载（SIGHUP）：{digest}"), format!("the gateway has reloaded (SIGHUP): {digest}"));
                 Ok(())
             }
-            Reloaded::Refused(line) => Err(Trouble::new(format!("{zh}；网关未接受：{line}"), format!("{en}; the gateway says: {line}"))),
+            Reloaded::Refused(line) => {
+                Err(Trouble::new(format!("网关未接受重新加载：{line}"), format!("the gateway did not reload: {line}")))
+            }
         }
     }
 

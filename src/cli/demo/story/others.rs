@@ -107,7 +107,8 @@ fn after_order(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
 fn write_order(stage: &mut Stage, step: &mut Step, order: Order) -> Result<(), Trouble> {
     world::emergency(&stage.folder, Some(order))?;
     let written = order_text(order).trim_end().replace('\n', "\n    ");
-    stage.reload(step, &format!("scenarios/flood.toml 写入\n    {written}\n "), &format!("scenarios/flood.toml now has\n    {written}\n "))
+    step.did(format!("scenarios/flood.toml 写入\n    {written}"), format!("scenarios/flood.toml now has\n    {written}"));
+    stage.reload(step)
 }
 
 fn pseudonyms(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {

@@ -39,10 +39,9 @@ fn who_asked(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
     succeeded(step, &printed);
     let answer = stage.ask(&["ledger", "query", "--subject", "-", "--format", "json"], &number)?;
     let entries: Vec<Value> = answer.out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let count = |kind: &str| entries.iter().filter(|found| found["entry"]["kind"] == kind).count();
-    // Asked for in 2a, 2b, 2c and with the bound token, then refused under patrol.
-    step.equal("四次提供", "four shares", 4, count("share.granted"));
-    step.holds("一次未放行", "and a refusal", count("share.denied") >= 1, count("share.denied"));
+    let granted = entries.iter().filter(|found| found["entry"]["kind"] == "share.granted").count();
+    // In 2a, 2b, 2c and with the bound token. Patrol was refused before anyone read whom it was about.
+    step.equal("四次提供", "four shares", 4, granted);
     step.equal(
         "均由住房保障系统发起",
         "all by housing's system",
