@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Exit, Format, Settings, open_config, print_problems};
+use super::{Exit, Format, Settings, open_config, print_problems, print_trouble};
 use crate::disclosure::Form;
 use crate::lang::{Lang, Text};
 use crate::policy::World;
@@ -59,8 +59,13 @@ fn test(args: &TestArgs, settings: &Settings) -> Exit {
     let asked = |name: &str, file: &str| args.filter.as_deref().is_none_or(|part| name.contains(part) || file.contains(part));
     let cases = snapshot.policies.cases().iter().filter(|case| asked(&case.name, &case.place.file));
     let verdicts: Vec<Verdict<'_>> = cases.map(|case| snapshot.policies.run(case, world)).collect();
+    if let (Some(filter), true) = (&args.filter, verdicts.is_empty()) {
+        let text = Text::new(format!("没有用例的名称或文件含有 `{filter}`"), format!("no case has `{filter}` in its name or file"));
+        print_trouble(&text, settings);
+        return Exit::Trouble;
+    }
     let printed = match settings.format {
-        Format::Json => print_json(&verdicts),
+        Format::Json => print_json(&verdicts, settings.lang),
         Format::Human => print_report(&verdicts, settings.lang),
     };
     match printed {
@@ -70,17 +75,16 @@ fn test(args: &TestArgs, settings: &Settings) -> Exit {
     }
 }
 
-fn print_json(verdicts: &[Verdict<'_>]) -> io::Result<()> {
+fn print_json(verdicts: &[Verdict<'_>], lang: Lang) -> io::Result<()> {
     let failed = verdicts.iter().filter(|verdict| !verdict.differences.is_empty()).count();
-    let cases: Vec<Value> = verdicts.iter().map(as_json).collect();
+    let cases: Vec<Value> = verdicts.iter().map(|verdict| as_json(verdict, lang)).collect();
     let report = json!({ "ok": failed == 0, "passed": verdicts.len() - failed, "failed": failed, "cases": cases });
     writeln!(io::stdout().lock(), "{report}")
 }
 
-fn as_json(verdict: &Verdict<'_>) -> Value {
+fn as_json(verdict: &Verdict<'_>, lang: Lang) -> Value {
     let items = verdict.items.iter().map(|(name, form)| (name.to_string(), json!(form.map_or("omit", Form::name))));
     let narrowed = verdict.narrowed.iter().map(|(name, by)| (name.to_string(), json!(&**by)));
-    let text = |text: &Text| json!({ "zh": text.zh, "en": text.en });
     json!({
         "name": verdict.case.name,
         "file": &*verdict.case.place.file,
@@ -90,8 +94,8 @@ fn as_json(verdict: &Verdict<'_>) -> Value {
         "policies": verdict.policies.iter().map(|id| &**id).collect::<Vec<_>>(),
         "items": items.collect::<serde_json::Map<_, _>>(),
         "narrowed": narrowed.collect::<serde_json::Map<_, _>>(),
-        "detail": verdict.detail.as_ref().map(text),
-        "differences": verdict.differences.iter().map(text).collect::<Vec<_>>(),
+        "detail": verdict.detail.as_ref().map(|text| text.get(lang)),
+        "differences": verdict.differences.iter().map(|text| text.get(lang)).collect::<Vec<_>>(),
     })
 }
 

@@ -164,7 +164,7 @@ impl<'c> Judge<'c> {
         own.extend(call.grant.map(|grant| grant_entity(grant, &asset.resource.uid)).transpose()?);
         let seeds = named.into_iter().cloned().chain(principal.ancestors.iter().cloned());
         let entities = registered.for_call(asset, own, seeds, &policies.schema)?;
-        let context = context::of(call)?;
+        let context = context::of(call, &reads)?;
         Ok(Self { policies, call, asset, principal: principal.uid, context, entities, share, candidates, reads })
     }
 

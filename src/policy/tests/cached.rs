@@ -71,7 +71,7 @@ fn told(outcome: &Outcome) -> String {
 #[test]
 fn a_kept_decision_equals_the_plain_one() {
     let folder = Folder::shipped();
-    let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
     let policy = (any::<bool>(), select(&SCOPES[..]), select(&CONDITIONS[..]));
     proptest!(config, |(policies in prop::collection::vec(policy, 0..4), calls in prop::collection::vec(asked(), 1..24))| {
         let mut sources = sources();
