@@ -16,6 +16,11 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::gateway::{Line, Shared, listener};
 use crate::origin::Origins;
 
+/// How often a drain looks again.
+const TICK: Duration = Duration::from_millis(5);
+/// How long connections may stay open once no call is under way.
+const FAREWELL: Duration = Duration::from_secs(3);
+
 /// All workers.
 pub struct Workers {
     workers: Vec<Worker>,
@@ -91,11 +96,19 @@ impl Workers {
         }
     }
 
-    /// Waits until no connection is open and no call under way.
+    /// Waits until no call is under way, and then a little for answers to leave: a caller that keeps an idle connection
+    /// open in spite of the goodbye holds nobody up.
     pub async fn drained(&self, shared: &Shared) {
-        while self.open.load(Ordering::Relaxed) > 0 || shared.in_flight.load(Ordering::Relaxed) > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        while shared.in_flight.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(TICK).await;
         }
+        let last_bytes = async {
+            while self.open.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(TICK).await;
+            }
+        };
+        // Whoever is still there after this has had its answer.
+        let _ = tokio::time::timeout(FAREWELL, last_bytes).await;
     }
 
     /// Stops all workers; what they still do is dropped, and settled as cut.

@@ -31,3 +31,28 @@ fn a_folder_that_is_not_there_is_refused() {
     let missing: Vec<&str> = refused.errors.iter().map(|problem| &*problem.place.file).collect();
     assert_eq!(missing, ["departments.toml", "requesters.toml", "schema.cedarschema"]);
 }
+
+#[test]
+fn a_folder_that_changes_while_it_is_read_is_refused() {
+    let folder = std::env::temp_dir().join(format!("kanhe-changing-{}", std::process::id()));
+    fs::create_dir_all(folder.join("grants")).unwrap();
+    for name in ["schema.cedarschema", "grants/a.toml", "grants/b.toml", "grants/c.toml"] {
+        fs::write(folder.join(name), "x").unwrap();
+    }
+    let problems = Problems::default();
+    let read = Folder::read(&folder, &problems).unwrap();
+    read.report_changes(&problems);
+    assert!(problems.is_ok());
+    // Changed in place, replaced by the same content, gone, and new.
+    fs::write(folder.join("schema.cedarschema"), "xy").unwrap();
+    fs::write(folder.join("grants/.new"), "x").unwrap();
+    fs::rename(folder.join("grants/.new"), folder.join("grants/a.toml")).unwrap();
+    fs::remove_file(folder.join("grants/b.toml")).unwrap();
+    fs::write(folder.join("grants/d.toml"), "x").unwrap();
+    read.report_changes(&problems);
+    fs::remove_dir_all(&folder).unwrap();
+    let (errors, _) = problems.into_parts();
+    let told: Vec<_> = errors.iter().map(|problem| (&*problem.place.file, problem.code)).collect();
+    let changed = "changed_while_reading";
+    assert_eq!(told, [("grants/a.toml", changed), ("grants/b.toml", changed), ("grants/d.toml", changed), ("schema.cedarschema", changed)]);
+}
