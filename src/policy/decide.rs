@@ -163,8 +163,8 @@ impl<'c> Judge<'c> {
         let mut own = vec![registered.requester(requester, department, roles, purpose.clone())?];
         own.extend(call.grant.map(|grant| grant_entity(grant, &asset.resource.uid)).transpose()?);
         let seeds = named.into_iter().cloned().chain(principal.ancestors.iter().cloned());
-        let entities = registered.for_call(asset, own, seeds, &policies.schema)?;
-        let context = context::of(call, &reads)?;
+        let entities = registered.for_call(&resource.id, asset, own, seeds, &policies.schema)?;
+        let context = context::of(call, &reads, &policies.unread)?;
         Ok(Self { policies, call, asset, principal: principal.uid, context, entities, share, candidates, reads })
     }
 

@@ -8,12 +8,16 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema};
+use moka::sync::Cache;
 
 use super::World;
 use crate::catalogue::{Item, Resource};
 use crate::disclosure::Form;
 use crate::identity::parties::{Department, Parties, Requester};
 use crate::purpose::{Grant, Scenario};
+
+/// Kept sets of entities beside those of a resource alone: one for each department and scenario that calls for it.
+const SETTINGS: u64 = 1024;
 
 /// The entity types of the fixed model.
 pub(super) struct Types {
@@ -118,6 +122,7 @@ pub(super) struct Registered {
     regions: HashMap<Arc<str>, Vec<EntityUid>>,
     departments: HashMap<Arc<str>, Vec<EntityUid>>,
     actions: Vec<Entity>,
+    settings: Cache<(Arc<str>, Vec<EntityUid>), Arc<Entities>>,
 }
 
 impl Registered {
@@ -130,6 +135,7 @@ impl Registered {
             regions: HashMap::new(),
             departments: HashMap::new(),
             actions: actions.iter().cloned().collect(),
+            settings: Cache::builder().max_capacity(SETTINGS).build(),
         };
         all.add_parties(world.parties)?;
         for class in world.catalogue.classes.values() {
@@ -261,26 +267,43 @@ impl Registered {
         self.nodes.keys().filter(move |uid| uid.type_name() == of).map(|uid| uid.id().unescaped().to_owned())
     }
 
-    /// The entities of one call: those of its resource, its own (requester and grant), and what `named` leads to.
+    /// The entities of one call: those of its resource, what `named` leads to, and its own (requester and grant), which
+    /// alone are new and held against the schema.
     pub(super) fn for_call(
         &self,
+        resource: &Arc<str>,
         asset: &Asset,
         own: Vec<Entity>,
         named: impl IntoIterator<Item = EntityUid>,
         schema: &Schema,
     ) -> Result<Entities, String> {
-        let base = match asset.base.get() {
-            Some(base) => base,
+        let base = self.base(asset)?;
+        let made: Vec<EntityUid> = own.iter().map(Entity::uid).collect();
+        let mut named: Vec<EntityUid> = named.into_iter().filter(|uid| base.get(uid).is_none() && !made.contains(uid)).collect();
+        named.sort_unstable();
+        named.dedup();
+        let key = (resource.clone(), named);
+        let setting = match self.settings.get(&key) {
+            Some(setting) => setting,
             None => {
-                let seeds = asset.items.iter().chain([&asset.resource]).map(|lineage| lineage.uid.clone());
-                let reached = self.reached(seeds, |_| false).into_iter().chain(self.actions.iter().cloned());
-                let base = Entities::from_entities(reached, None).map_err(|error| chain(&error))?;
-                asset.base.get_or_init(|| base)
+                let reached = self.reached(key.1.iter().cloned(), |uid| base.get(uid).is_some() || made.contains(uid));
+                let setting = Arc::new(base.clone().add_entities(reached, None).map_err(|error| chain(&error))?);
+                self.settings.insert(key, setting.clone());
+                setting
             }
         };
-        let present: HashSet<EntityUid> = own.iter().map(Entity::uid).collect();
-        let reached = self.reached(named, |uid| base.get(uid).is_some() || present.contains(uid));
-        base.clone().add_entities(own.into_iter().chain(reached), Some(schema)).map_err(|error| chain(&error))
+        Entities::clone(&setting).add_entities(own, Some(schema)).map_err(|error| chain(&error))
+    }
+
+    /// The entities of every call for a resource.
+    fn base<'a>(&self, asset: &'a Asset) -> Result<&'a Entities, String> {
+        if let Some(base) = asset.base.get() {
+            return Ok(base);
+        }
+        let seeds = asset.items.iter().chain([&asset.resource]).map(|lineage| lineage.uid.clone());
+        let reached = self.reached(seeds, |_| false).into_iter().chain(self.actions.iter().cloned());
+        let base = Entities::from_entities(reached, None).map_err(|error| chain(&error))?;
+        Ok(asset.base.get_or_init(|| base))
     }
 
     /// `seeds` and all that their attributes lead to, without what is there already.

@@ -10,6 +10,7 @@ use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet, Schema, Valid
 use miette::Diagnostic;
 
 use super::cache::Decisions;
+use super::context::Unread;
 use super::entities::{Registered, TYPES, chain};
 use super::index::Index;
 use super::{Known, Policies, Sources, World, conform};
@@ -57,7 +58,7 @@ pub(super) fn load(sources: &Sources, world: World<'_>, problems: &Problems) -> 
     match Index::new(policies.into_iter().map(|read| read.policy).collect(), &schema) {
         Ok(index) => {
             let authorizer = cedar_policy::Authorizer::new();
-            Some(Policies { schema, registered, index, known, authorizer, cache: Decisions::new(), cases })
+            Some(Policies { schema, registered, index, known, authorizer, unread: Unread::new(), cache: Decisions::new(), cases })
         }
         Err(error) => {
             report_model(&schema_place, &error, problems);

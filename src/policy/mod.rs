@@ -27,6 +27,7 @@ use cedar_policy::{Authorizer, PolicyId, Schema};
 use jiff::Timestamp;
 
 use cache::Decisions;
+use context::Unread;
 use decide::Call;
 pub use decide::{Decision, Denial, Permit};
 use entities::Registered;
@@ -91,6 +92,7 @@ pub struct Policies {
     index: Index,
     known: HashMap<PolicyId, Known>,
     authorizer: Authorizer,
+    unread: Unread,
     cache: Decisions,
     cases: Vec<Case>,
 }

@@ -48,11 +48,6 @@ impl Reads {
         }
     }
 
-    /// Whether the time is read in any way. Where the whole context is, everything is.
-    pub(super) fn time(&self) -> bool {
-        self.unbounded || !self.times.is_empty()
-    }
-
     /// Between (or on) which of the compared constants `time` lies: no comparison tells two times of one slot apart.
     pub(super) fn slot(&self, time: Timestamp) -> usize {
         match self.times.binary_search(&time.as_millisecond()) {

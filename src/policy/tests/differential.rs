@@ -103,7 +103,7 @@ impl Bench {
             let own: Vec<Entity> =
                 std::iter::once(requester).chain(call.grant.map(|grant| grant_entity(grant, &asset.resource.uid).unwrap())).collect();
             let seeds = named.iter().cloned().chain(principal.ancestors.iter().cloned());
-            self.registered.for_call(asset, own, seeds, &self.schema).unwrap()
+            self.registered.for_call(&target.resource.id, asset, own, seeds, &self.schema).unwrap()
         };
         let everything = entities(&named);
         let shares = ["query", "verify", "bulk"].map(|name| (name, &asset.resource));
@@ -113,10 +113,10 @@ impl Bench {
         {
             let slice = index.slice(&action(name), &principal, resource).unwrap();
             let request = |reads: &Reads| {
-                let context = context::of(&call, reads).unwrap();
+                let context = context::of(&call, reads, &context::Unread::new()).unwrap();
                 Request::new(principal.uid.clone(), action(name), resource.uid.clone(), context, Some(&self.schema)).unwrap()
             };
-            // The plain authorizer is told the time in any case, the slice only where its policies read it.
+            // The plain authorizer is told everything, the slice only what its policies read.
             let whole = request(&Reads { unbounded: true, ..Reads::default() });
             let plain = Authorizer::new().is_authorized(&whole, &all, &everything);
             let sliced = Authorizer::new().is_authorized(&request(&slice.reads), &slice.policies, &entities(&slice.named));
