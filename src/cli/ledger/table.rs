@@ -1,10 +1,10 @@
 //! Entries for people: a table of many, or all members of one with their labels.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
 use serde_json::Value;
 
+use super::names::Names;
 use crate::lang::{Lang, Text};
 use crate::ledger::query::Record;
 
@@ -127,13 +127,7 @@ fn kind_text(kind: &str) -> Option<Text> {
 }
 
 /// All members of an entry with their labels, names as its snapshot gives them, and how the share ended.
-pub(super) fn labelled(
-    out: &mut impl Write,
-    record: &Record,
-    settled: Option<&Record>,
-    names: &HashMap<String, String>,
-    lang: Lang,
-) -> io::Result<()> {
+pub(super) fn labelled(out: &mut impl Write, record: &Record, settled: Option<&Record>, names: &Names, lang: Lang) -> io::Result<()> {
     one(out, record, names, lang)?;
     settled.map_or(Ok(()), |settled| {
         writeln!(out)?;
@@ -141,7 +135,7 @@ pub(super) fn labelled(
     })
 }
 
-fn one(out: &mut impl Write, record: &Record, names: &HashMap<String, String>, lang: Lang) -> io::Result<()> {
+fn one(out: &mut impl Write, record: &Record, names: &Names, lang: Lang) -> io::Result<()> {
     let entry: Value = serde_json::from_slice(&record.entry).unwrap_or_default();
     writeln!(out, "#{}", record.index)?;
     for (member, zh, en) in LABELS {
@@ -149,16 +143,12 @@ fn one(out: &mut impl Write, record: &Record, names: &HashMap<String, String>, l
         padded(out, if lang == Lang::Zh { zh } else { en }, 22)?;
         match value {
             Value::Object(items) if member == "items" => {
-                let items = items.iter().map(|(item, form)| format!("{}: {}", called(item, names), plain(form)));
+                let items = items.iter().map(|(item, form)| format!("{}: {}", names.called(member, item), plain(form)));
                 writeln!(out, "{}", items.collect::<Vec<_>>().join("; "))?;
             }
-            Value::String(id) => writeln!(out, "{}", called(&plain(&Value::String(id.clone())), names))?,
+            Value::String(id) => writeln!(out, "{}", names.called(member, &plain(&Value::String(id.clone()))))?,
             other => writeln!(out, "{}", plain(other))?,
         }
     }
     Ok(())
-}
-
-fn called(id: &str, names: &HashMap<String, String>) -> String {
-    names.get(id).map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
 }
