@@ -24,7 +24,7 @@ pub fn instant() -> Instant {
 /// Bytes that nobody can guess.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    // aws-lc aborts rather than return when the system gives no randomness; an error here cannot be lived with.
+    // Ids, salts and keys rest on it: without randomness there is nothing to go on with.
     aws_lc_rs::rand::fill(&mut bytes).unwrap_or_else(|_| std::process::abort());
     bytes
 }

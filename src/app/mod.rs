@@ -206,7 +206,6 @@ impl Gateway {
             limits: config.limits.clone(),
             networks: config.networks.clone(),
             metrics: Arc::new(Metrics::new()),
-            name: config.name.clone(),
             origin_files: Arc::default(),
             in_flight: Arc::default(),
         });

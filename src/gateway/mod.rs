@@ -52,8 +52,6 @@ pub struct Shared {
     pub networks: Networks,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// The gateway's name.
-    pub name: Arc<str>,
     /// Grows when certificates and keys towards origins are to be read anew.
     pub origin_files: Arc<AtomicU64>,
     /// Calls being answered, those included whose caller went away.

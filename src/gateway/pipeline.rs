@@ -81,24 +81,25 @@ async fn share(
     let circumstances = snapshot.circumstances(&bound, admitted.time, admitted.source, &admitted.network);
     let permit = snapshot.policies.decide(&subject, &target, &bound, &circumstances)?;
     let asked = reading::read(&shared.limits, &admitted, &target, content).await?;
+    let data_subject = asked.subject.clone();
+    let mut request = asked.request(&admitted, connection, &subject, &bound, &target)?;
     if let Some(grant) = &bound.grant {
         shared.quotas.take(grant, admitted.time, &snapshot.parties.time_zone)?;
     }
 
     // 6 commit
-    let data_subject = asked.subject.as_deref();
     let facts = Facts {
         subject: &subject,
         target: &target,
         bound: &bound,
         circumstances: &circumstances,
         snapshot: &snapshot.digest,
-        data_subject,
+        data_subject: data_subject.as_deref(),
     };
     let (intent, pending, settlement) = shared.recorder.commit(permit, &facts)?;
 
     // From here on the work outlives the caller: a task of its own, told when the caller has gone.
-    let request = asked.request(&admitted, connection, &subject, &bound, &target, &intent)?;
+    request.headers_mut().insert("share-id", intent.id_field());
     let (waiting, gone) = oneshot::channel::<Infallible>();
     let committed = Committed { line: line.clone(), target, intent, pending, settlement, counted };
     let answered = tokio::spawn(committed.carry_out(request, Caller { gone, waited_for: false })).await;

@@ -19,7 +19,6 @@ use crate::identity::Subject;
 use crate::lang::Text;
 use crate::origin::{Guarded, RequestContent};
 use crate::purpose::bind::Bound;
-use crate::share::Intent;
 use crate::sys;
 
 /// What is asked, in the one form in which it is sent on.
@@ -141,7 +140,6 @@ impl Asked {
         subject: &Subject,
         bound: &Bound,
         target: &Target,
-        intent: &Intent,
     ) -> Result<Request<RequestContent>, Refusal> {
         let uri = format!("{}{}{}", target.resource.origin.url.trim_end_matches('/'), target.origin_target(), self.query);
         let uri: Uri =
@@ -161,7 +159,6 @@ impl Asked {
                 fields.insert(HeaderName::from_static(name), value);
             }
         };
-        ours("share-id", intent.id());
         ours("share-requester", &subject.requester.id);
         ours("share-department", &subject.department.id);
         ours("share-purpose", &purpose(bound));

@@ -47,8 +47,9 @@ pub struct Intent {
 
 impl Intent {
     /// The entry's id, which the origin gets as `Share-Id`.
-    pub fn id(&self) -> &str {
-        &self.id
+    pub fn id_field(&self) -> HeaderValue {
+        // Hexadecimal digits are always a field's value.
+        HeaderValue::from_str(&self.id).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
     }
 
     /// The plan, ready for rewriting, and its `Share-Disclosure`.

@@ -85,8 +85,9 @@ impl Settlement {
         let mac = |context: hmac::Context| format!("hmac-sha256:{}", hex::encode(context.sign()));
         let digest = mac(self.released.clone());
         let origin_digest = match self.origin.take() {
-            Some(origin) => mac(origin),
-            None => digest.clone(),
+            Some(origin) => Some(mac(origin)),
+            // Opaque content: what left whole is what the origin sent; of anything less nothing is claimed.
+            None => (outcome == Outcome::Complete).then(|| digest.clone()),
         };
         let shown = self.shown.take().unwrap_or_default();
         // What was rewritten but never handed over was not shown.
@@ -103,7 +104,7 @@ impl Settlement {
             rows_dropped: Some(0),
             items: Some(if nothing { BTreeMap::new() } else { items }),
             digest: Some(&digest),
-            origin_digest: Some(&origin_digest),
+            origin_digest: origin_digest.as_deref(),
         };
         match settled.draft() {
             Ok(draft) => settling.settle(draft, Some(self.salt)),
