@@ -29,7 +29,7 @@
 //! ```text
 //! main > cli > app > config
 //! 9 gateway admin | 8 origin | 7 share snapshot | 6 policy | 5 purpose | 4 catalogue
-//! 3 identity disclosure ledger | 2 telemetry | 1 written | 0 sys lang
+//! 3 identity disclosure ledger | 2 telemetry | 1 written tls | 0 sys lang
 //! ```
 //!
 //! The catalogue stands above disclosure, because an item declares its path and its mask.
@@ -37,6 +37,7 @@
 pub mod lang;
 pub mod sys;
 pub mod telemetry;
+pub mod tls;
 pub mod written;
 
 pub mod disclosure;

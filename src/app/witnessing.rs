@@ -15,11 +15,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsConnector;
 
 use super::Error;
-use crate::identity::mtls;
 use crate::lang::Text;
 use crate::ledger::Ledger;
 use crate::ledger::witness::{self, CosignerKey, Unwitnessed, Witnesses};
-use crate::sys;
+use crate::{sys, tls};
 
 /// How often the newest checkpoint is looked at, and a missing witness asked again.
 const TICK: Duration = Duration::from_millis(200);
@@ -108,7 +107,8 @@ fn checkpoint_in_force(ledger: &Ledger, checkpoint: &Unwitnessed) -> Vec<u8> {
 
 impl Peer {
     fn of(peer: &witness::Peer) -> Result<Self, Text> {
-        let connector = peer.ca.as_deref().filter(|_| peer.url.scheme_str() == Some("https")).map(mtls::client_connector).transpose()?;
+        let connector =
+            peer.ca.as_deref().filter(|_| peer.url.scheme_str() == Some("https")).map(tls::trusting).transpose()?.map(TlsConnector::from);
         Ok(Self { key: peer.key.clone(), url: peer.url.clone(), connector, old: 0 })
     }
 

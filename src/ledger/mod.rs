@@ -85,6 +85,8 @@ pub enum Unavailable {
     Overloaded,
     /// The witnesses have been missing for longer than the grace period.
     Unwitnessed,
+    /// The register that shares wait for takes nothing.
+    Unregistered,
 }
 
 impl fmt::Display for Unavailable {
@@ -93,6 +95,7 @@ impl fmt::Display for Unavailable {
             Self::Poisoned => "ledger cannot be written",
             Self::Closing => "ledger is closing",
             Self::Overloaded => "too many entries wait for the ledger",
+            Self::Unregistered => "the register that shares wait for takes nothing",
             Self::Unwitnessed => "the ledger's checkpoints find too few witnesses",
         })
     }

@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) last_sync: AtomicU64,
     /// No share while the witnesses have been missing for too long; settlements and refusals are recorded all the same.
     pub(super) held: AtomicBool,
+    /// The register that shares wait for takes nothing now.
+    pub(super) unregistered: AtomicBool,
     /// Entries under the newest witnessed checkpoint.
     pub(super) witnessed_size: AtomicU64,
 }
@@ -72,6 +74,8 @@ enum TicketState {
     Waiting(Vec<Waker>),
     Durable(Arc<Batch>, Timestamp),
     Failed,
+    /// Durable here, but not in the register that shares wait for.
+    Unregistered,
 }
 
 impl Ticket {
@@ -93,6 +97,10 @@ impl Ticket {
     pub(super) fn failed(&self) {
         self.end(TicketState::Failed);
     }
+
+    pub(super) fn unregistered(&self) {
+        self.end(TicketState::Unregistered);
+    }
 }
 
 impl Shared {
@@ -108,6 +116,7 @@ impl Shared {
             batches: AtomicU64::new(0),
             last_sync: AtomicU64::new(0),
             held: AtomicBool::new(false),
+            unregistered: AtomicBool::new(false),
             witnessed_size: AtomicU64::new(0),
         }
     }
@@ -198,6 +207,9 @@ impl Shared {
         if self.held.load(Ordering::Relaxed) {
             return Err(Unavailable::Unwitnessed);
         }
+        if self.unregistered.load(Ordering::Relaxed) {
+            return Err(Unavailable::Unregistered);
+        }
         let mut state = self.lock();
         self.admit(&state, 0)?;
         state.reserved += 1;
@@ -254,6 +266,7 @@ impl Future for Pending {
                 Poll::Ready(leaf.map(|leaf| Committed { index: this.index, leaf, time: *time }))
             }
             TicketState::Failed => Poll::Ready(Err(Unavailable::Poisoned)),
+            TicketState::Unregistered => Poll::Ready(Err(Unavailable::Unregistered)),
             TicketState::Waiting(wakers) => {
                 match this.waker.and_then(|at| wakers.get_mut(at)) {
                     Some(waker) => waker.clone_from(context.waker()),

@@ -20,6 +20,7 @@ mod disk;
 mod identity;
 mod loader;
 mod origin;
+mod postgres;
 mod refusals;
 mod reload;
 mod serve;

@@ -12,9 +12,8 @@ use tokio_rustls::TlsConnector;
 
 use super::{KeySet, fetch};
 use crate::identity::issuer::{IssuerConfig, JwksSource, RemoteJwks};
-use crate::identity::mtls::client_connector;
 use crate::lang::Text;
-use crate::sys;
+use crate::{sys, tls};
 
 /// One issuer's keys, current for every caller.
 pub(in crate::identity) struct Source {
@@ -38,7 +37,7 @@ impl Source {
         let (connector, bytes) = match &issuer.jwks {
             JwksSource::File(path) => (None, read(path)?),
             JwksSource::Https(remote) => {
-                let connector = client_connector(&remote.ca)?;
+                let connector = TlsConnector::from(tls::trusting(&remote.ca)?);
                 let bytes = fetch::fetch(remote, &connector).await?;
                 (Some(connector), bytes.to_vec())
             }

@@ -6,6 +6,7 @@ pub mod folder;
 pub mod gateway;
 pub mod keys;
 pub mod nginx;
+pub mod postgres;
 pub mod scripted;
 pub mod world;
 

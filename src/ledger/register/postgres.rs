@@ -1,0 +1,158 @@
+//! A register in PostgreSQL that many gateways fill, each with its own log: schema `kanhe`, one table partitioned by month.
+//! What it holds of a log is a prefix of it; entries go in by whole transactions, each once.
+
+mod database;
+mod feed;
+mod search;
+
+use std::collections::BTreeSet;
+
+use postgres::Client;
+use postgres::types::ToSql;
+
+pub use database::Database;
+pub(in super::super) use feed::Gate;
+pub use feed::SharedFeed;
+pub use search::Registered;
+
+use super::{Broken, Row, Store};
+
+/// Held while schema and partitions are made, which several gateways may want at once.
+const LOCK: i64 = 0x6b61_6e68_65;
+
+const SCHEMA: &str = "
+CREATE SCHEMA IF NOT EXISTS kanhe;
+CREATE TABLE IF NOT EXISTS kanhe.entries (log text NOT NULL, index bigint NOT NULL, time timestamptz NOT NULL, kind text NOT NULL,
+  requester text, department text, provider text, resource text, scenario text, subject text, entry bytea NOT NULL,
+  PRIMARY KEY (log, time, index)) PARTITION BY RANGE (time);
+CREATE INDEX IF NOT EXISTS entries_subject ON kanhe.entries (subject, time) WHERE subject IS NOT NULL;
+CREATE INDEX IF NOT EXISTS entries_provider ON kanhe.entries (provider, resource, time);
+CREATE INDEX IF NOT EXISTS entries_department ON kanhe.entries (department, scenario, time);
+CREATE INDEX IF NOT EXISTS entries_requester ON kanhe.entries (requester, time);
+CREATE TABLE IF NOT EXISTS kanhe.gateways (log text PRIMARY KEY, entries bigint NOT NULL, snapshot text, seen timestamptz NOT NULL);
+";
+
+const INSERT: &str = "
+INSERT INTO kanhe.entries (log, index, time, kind, requester, department, provider, resource, scenario, subject, entry)
+SELECT $1, u.index, u.time::timestamptz, u.kind, u.requester, u.department, u.provider, u.resource, u.scenario, u.subject, u.entry
+FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bytea[])
+  AS u (index, time, kind, requester, department, provider, resource, scenario, subject, entry)";
+
+const SEEN: &str = "
+INSERT INTO kanhe.gateways (log, entries, snapshot, seen) VALUES ($1, $2, $3, now())
+ON CONFLICT (log) DO UPDATE SET entries = excluded.entries, snapshot = coalesce(excluded.snapshot, kanhe.gateways.snapshot), seen = now()";
+
+impl From<postgres::Error> for Broken {
+    fn from(error: postgres::Error) -> Self {
+        // The library says the kind of error alone; what the server or the system said comes with its source.
+        let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+        Self { why: format!("{error}{}", source.unwrap_or_default()), anew: false }
+    }
+}
+
+/// One log's part of the register, being written.
+pub(super) struct Postgres {
+    client: Client,
+    log: String,
+    end: u64,
+    /// Months whose partitions are known to be there.
+    months: BTreeSet<(i16, i8)>,
+    snapshot: Option<String>,
+}
+
+impl Postgres {
+    /// Connects. `entry_at` gives the log's entry at an index: a register that holds another history of this log is not gone
+    /// on with.
+    pub(super) fn open(database: &Database, log: &str, entry_at: impl FnOnce(u64) -> Result<Option<Vec<u8>>, Broken>) -> Result<Self, Broken> {
+        let mut client = database.connect()?;
+        let there: Option<String> = client.query_one("SELECT to_regclass('kanhe.entries')::text", &[])?.get(0);
+        if there.is_none() {
+            let mut making = client.transaction()?;
+            making.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])?;
+            making.batch_execute(SCHEMA)?;
+            making.commit()?;
+        }
+        let last = client.query_opt("SELECT index, entry FROM kanhe.entries WHERE log = $1 ORDER BY time DESC, index DESC LIMIT 1", &[&log])?;
+        let end = match last {
+            None => 0,
+            Some(row) => {
+                let (index, entry): (i64, Vec<u8>) = (row.get(0), row.get(1));
+                let index = u64::try_from(index).unwrap_or(0);
+                if entry_at(index)?.as_deref() != Some(&entry) {
+                    let why = format!("the database holds another history of the log `{log}`: its entry {index} is not this log's");
+                    return Err(Broken { why, anew: false });
+                }
+                index + 1
+            }
+        };
+        Ok(Self { client, log: log.to_owned(), end, months: BTreeSet::new(), snapshot: None })
+    }
+
+    /// Partitions for these months and the one after the last, so that none is made at midnight under load.
+    fn partitions(&mut self, rows: &[Row<'_>]) -> Result<(), Broken> {
+        let zoned = |row: &Row<'_>| row.time.to_zoned(jiff::tz::TimeZone::UTC).date().first_of_month();
+        let mut wanted: BTreeSet<_> = rows.iter().map(zoned).collect();
+        let next = wanted.last().and_then(|last| last.checked_add(jiff::Span::new().months(1)).ok());
+        wanted.extend(next);
+        for month in wanted {
+            let key = (month.year(), month.month());
+            let Ok(after) = month.checked_add(jiff::Span::new().months(1)) else { continue };
+            if self.months.contains(&key) {
+                continue;
+            }
+            let mut making = self.client.transaction()?;
+            making.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])?;
+            // Numbers and dates of our own making: nothing here was written by anybody.
+            making.batch_execute(&format!(
+                "CREATE TABLE IF NOT EXISTS kanhe.entries_{:04}_{:02} PARTITION OF kanhe.entries FOR VALUES FROM ('{month} 00:00+00') TO ('{after} 00:00+00')",
+                key.0, key.1
+            ))?;
+            making.commit()?;
+            self.months.insert(key);
+        }
+        Ok(())
+    }
+
+    /// Says that this gateway is there, and under which snapshot.
+    pub(super) fn seen(&mut self, snapshot: Option<&str>) -> Result<(), Broken> {
+        if snapshot.is_some() {
+            self.snapshot = snapshot.map(str::to_owned);
+        }
+        self.client.execute(SEEN, &[&self.log, &i64::try_from(self.end).unwrap_or(i64::MAX), &self.snapshot])?;
+        Ok(())
+    }
+}
+
+impl Store for Postgres {
+    fn end(&self) -> u64 {
+        self.end
+    }
+
+    fn add(&mut self, rows: &[Row<'_>]) -> Result<(), Broken> {
+        let Some(last) = rows.last().map(|row| row.index) else { return Ok(()) };
+        self.partitions(rows)?;
+        let indexes: Vec<i64> = rows.iter().map(|row| i64::try_from(row.index).unwrap_or(i64::MAX)).collect();
+        let times: Vec<String> = rows.iter().map(|row| row.time.to_string()).collect();
+        let kinds: Vec<&str> = rows.iter().map(|row| &*row.members.kind).collect();
+        let entries: Vec<&[u8]> = rows.iter().map(|row| row.entry).collect();
+        let column = |of: for<'r> fn(&'r Row<'_>) -> Option<&'r str>| rows.iter().map(of).collect::<Vec<Option<&str>>>();
+        let columns = [
+            column(|row| row.members.requester.as_deref()),
+            column(|row| row.members.department.as_deref()),
+            column(|row| row.members.provider.as_deref()),
+            column(|row| row.members.resource.as_deref()),
+            column(|row| row.members.scenario.as_deref()),
+            column(|row| row.members.subject.as_deref()),
+        ];
+        let mut values: Vec<&(dyn ToSql + Sync)> = vec![&self.log, &indexes, &times, &kinds];
+        values.extend(columns.iter().map(|column| column as &(dyn ToSql + Sync)));
+        values.push(&entries);
+        self.client.execute(INSERT, &values)?;
+        self.end = last + 1;
+        Ok(())
+    }
+
+    fn caught_up(&mut self) -> Result<(), Broken> {
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! Asking the database, across the logs of all gateways.
+
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+
+use postgres::fallible_iterator::FallibleIterator as _;
+use postgres::types::ToSql;
+
+use super::super::Broken;
+use super::Database;
+use crate::ledger::query::Filter;
+
+/// One entry of some gateway's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// The log's origin line: the gateway's name.
+    pub log: String,
+    /// The entry's index there.
+    pub index: u64,
+    /// Its exact bytes.
+    pub entry: Vec<u8>,
+}
+
+/// What the table has columns of; the rest of a filter is decided by the entry itself.
+const COLUMNS: [&str; 6] = ["kind", "requester", "department", "provider", "resource", "scenario"];
+
+impl Database {
+    /// Gives `each` the entries that fit, of one log or of all, by time, until it breaks.
+    pub fn search(&self, log: Option<&str>, filter: &Filter, mut each: impl FnMut(Registered) -> ControlFlow<()>) -> Result<(), Broken> {
+        let (since, until) = (filter.since.map(|time| time.to_string()), filter.until.map(|time| time.to_string()));
+        let mut conditions: Vec<(&str, &str, &(dyn ToSql + Sync))> = Vec::new();
+        conditions.extend(log.as_ref().map(|log| ("log", "=", log as &(dyn ToSql + Sync))));
+        for (name, value) in &filter.members {
+            conditions.extend(COLUMNS.iter().find(|column| *column == name).map(|column| (*column, "=", value as &(dyn ToSql + Sync))));
+        }
+        conditions.extend(filter.subject.as_ref().map(|digests| ("subject", "= ANY", digests as &(dyn ToSql + Sync))));
+        conditions.extend(since.as_ref().map(|since| ("time", ">=", since as &(dyn ToSql + Sync))));
+        conditions.extend(until.as_ref().map(|until| ("time", "<", until as &(dyn ToSql + Sync))));
+        let mut sql = "SELECT log, index, entry FROM kanhe.entries WHERE true".to_owned();
+        for (place, (column, operator, _)) in (1..).zip(&conditions) {
+            let cast = if *column == "time" { "::text::timestamptz" } else { "" };
+            // Writing to a string does not fail.
+            let _ = write!(sql, " AND {column} {operator} (${place}{cast})");
+        }
+        sql.push_str(" ORDER BY time, log, index");
+        let mut client = self.connect()?;
+        let mut rows = client.query_raw(&sql, conditions.into_iter().map(|(_, _, value)| value))?;
+        while let Some(row) = rows.next()? {
+            let index: i64 = row.get(1);
+            let found = Registered { log: row.get(0), index: u64::try_from(index).unwrap_or(0), entry: row.get(2) };
+            if filter.fits(&found.entry) && each(found).is_break() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
