@@ -197,7 +197,7 @@ impl Gateway {
         let shared = Arc::new(Shared {
             snapshot: Arc::new(ArcSwap::from_pointee(world.snapshot)),
             tls: Arc::new(ArcSwapOption::from(world.tls)),
-            authenticator,
+            authenticator: Arc::new(authenticator),
             quotas,
             recorder,
             ledger,
@@ -217,6 +217,7 @@ impl Gateway {
             .map_err(|error| Error::trouble("无法启动工作线程", "a worker cannot start", error))?;
         let admin = Arc::new(admin::State {
             ledger: shared.ledger.clone(),
+            authenticator: shared.authenticator.clone(),
             metrics: shared.metrics.clone(),
             snapshot: shared.snapshot.clone(),
             in_flight: shared.in_flight.clone(),

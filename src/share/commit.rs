@@ -15,7 +15,7 @@ use crate::disclosure::Plan;
 use crate::disclosure::json::Compiled;
 use crate::identity::{CredentialKind, Subject};
 use crate::ledger::entry::{self, Draft, TooLong};
-use crate::ledger::{Pending, SubjectKeys};
+use crate::ledger::{Committed, Pending, Promise, SubjectKeys};
 use crate::policy::{Circumstances, Decision, Permit};
 use crate::purpose::bind::Bound;
 
@@ -88,32 +88,36 @@ pub struct PendingReceipt {
 impl PendingReceipt {
     /// Waits until the intent is durable.
     pub async fn durable(self) -> Result<Receipt, Error> {
-        let committed = self.pending.await?;
-        Ok(Receipt { index: committed.index, leaf: committed.leaf, name: self.name })
+        Ok(Receipt { committed: self.pending.await?, name: self.name })
     }
 }
 
 /// Proof that a share is on record. No reply is made without one, and only a durable entry makes one:
 ///
 /// ```compile_fail,E0451
-/// let receipt = kanhe::share::Receipt { index: 0, leaf: [0; 32], name: "gw-1.example".into() };
+/// let receipt = kanhe::share::Receipt { committed: panic!(), name: "gw-1.example".into() };
 /// ```
 #[must_use]
 pub struct Receipt {
-    index: u64,
-    leaf: [u8; 32],
+    committed: Committed,
     name: Arc<str>,
 }
 
 impl Receipt {
     /// The entry's index in the log.
     pub fn index(&self) -> u64 {
-        self.index
+        self.committed.index
     }
 
-    /// `Share-Receipt` (RFC 9651 item).
+    /// `Share-Receipt` (RFC 9651 item): the entry's place and leaf, then the promise: the batch that it became durable
+    /// in, the proof of the leaf in that batch, and the log's signature over the batch.
     pub fn field(&self) -> HeaderValue {
-        let field = format!("\"{}\";index={};leaf=:{}:", self.name, self.index, STANDARD.encode(self.leaf));
+        let Promise { first, count, proof, key, signature } = self.committed.promise();
+        let (leaf, proof, signature) =
+            (STANDARD.encode(self.committed.leaf), STANDARD.encode(proof.as_flattened()), STANDARD.encode(signature));
+        let (name, index) = (&self.name, self.committed.index);
+        let field =
+            format!("\"{name}\";index={index};leaf=:{leaf}:;first={first};count={count};proof=:{proof}:;key=\"{key}\";sig=:{signature}:");
         // Names are checked when the configuration is read; everything else here is plain ASCII.
         HeaderValue::from_str(&field).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
     }
