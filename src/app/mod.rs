@@ -185,7 +185,7 @@ impl Gateway {
         let authenticator = Authenticator::start(&config.identity).await.map_err(|error| error.text())?;
         let ledger = Arc::new(Ledger::open(&config.ledger, create_ledger).map_err(|error| error.text())?);
         let listeners = (bind("gateway", config.listen).await?, bind("admin", config.admin.listen).await?);
-        let recorder = Recorder::new(ledger.clone(), &config.name);
+        let recorder = Recorder::new(ledger.clone());
         let quotas = restored_quotas(&ledger, &world.snapshot)?;
         ledger
             .store_snapshot(world.snapshot.hex(), &world.snapshot.files)

@@ -141,7 +141,8 @@ impl<'a> Signed<'a> {
     fn proof(&self, index: u64) -> io::Result<Vec<String>> {
         let tiles = Tiles(self.folder);
         let reader = TileHashReader::new(self.size, self.root, &tiles);
-        let proof = prove_record(self.size, index, &reader).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        let proof =
+            prove_record(self.size, index, &reader).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
         Ok(proof.iter().map(|hash| BASE64_STANDARD.encode(hash.0)).collect())
     }
 }

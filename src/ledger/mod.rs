@@ -26,9 +26,9 @@ pub mod inbox;
 mod journal;
 mod keys;
 mod open_error;
-mod receipt;
 pub mod query;
 mod queue;
+mod receipt;
 mod recover;
 mod snapshots;
 mod tree;
@@ -58,7 +58,6 @@ pub use entry::Draft;
 pub use keys::SubjectKeys;
 pub use open_error::OpenError;
 pub use queue::{Pending, Settling};
-pub use receipt::Promise;
 pub use tree::published;
 
 use checkpoint::Backlog;
@@ -83,9 +82,10 @@ pub struct Committed {
 }
 
 impl Committed {
-    /// The signed promise that the entry stands in the log.
-    pub fn promise(&self) -> Promise {
-        self.sealed.promise(self.position)
+    /// The signed promise that the entry stands in the log, as `Share-Receipt` tells it.
+    pub fn receipt(&self) -> String {
+        // A committed entry has its place in its batch.
+        self.sealed.receipt(self.position).unwrap_or_default()
     }
 }
 

@@ -25,21 +25,6 @@ const DOMAIN: &str = "kanhe batch v1";
 
 type Hash = [u8; 32];
 
-/// What a requester holds the moment it is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Promise {
-    /// Index of the batch's first entry.
-    pub first: u64,
-    /// Entries in the batch.
-    pub count: u64,
-    /// From the leaf to the batch's root, in the order of RFC 9162.
-    pub proof: Vec<[u8; 32]>,
-    /// The key's id, eight hexadecimal digits: the middle part of its verifier key.
-    pub key: String,
-    /// Ed25519 over the batch's text.
-    pub signature: [u8; 64],
-}
-
 /// A batch on its way to be durable, and the signature over it, made at most once: by the signing thread while the
 /// disk syncs, or by whoever needs it first. It leaves this process only with entries that are durable.
 pub(super) struct Sealed {
@@ -73,12 +58,15 @@ impl Sealed {
         })
     }
 
-    /// The promise for the entry at this place in the batch.
-    pub(super) fn promise(&self, position: usize) -> Promise {
-        let seal = self.seal();
-        let (first, count) = (self.batch.first, self.batch.leaves.len() as u64);
-        let (proof, signature) = (path(&seal.levels, position), seal.signature);
-        Promise { first, count, proof, key: hex::encode(self.signer.key_id()), signature }
+    /// The promise for the entry at this place in the batch: `Share-Receipt` (RFC 9651 item) with its place in the log and
+    /// its leaf, the batch, the proof of the leaf in it (RFC 9162 order), the id of the key, and the signature.
+    pub(super) fn receipt(&self, position: usize) -> Option<String> {
+        let (seal, batch, name) = (self.seal(), &self.batch, self.signer.name());
+        let (index, first, count) = (batch.first + position as u64, batch.first, batch.leaves.len());
+        let (leaf, proof) = (BASE64_STANDARD.encode(batch.leaves.get(position)?), path(&seal.levels, position));
+        let (proof, signature) = (BASE64_STANDARD.encode(proof.as_flattened()), BASE64_STANDARD.encode(seal.signature));
+        let key = hex::encode(self.signer.key_id());
+        Some(format!("\"{name}\";index={index};leaf=:{leaf}:;first={first};count={count};proof=:{proof}:;key=\"{key}\";sig=:{signature}:"))
     }
 }
 

@@ -4,8 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
 use hyper::header::HeaderValue;
 
@@ -15,7 +13,7 @@ use crate::disclosure::Plan;
 use crate::disclosure::json::Compiled;
 use crate::identity::{CredentialKind, Subject};
 use crate::ledger::entry::{self, Draft, TooLong};
-use crate::ledger::{Committed, Pending, Promise, SubjectKeys};
+use crate::ledger::{Committed, Pending, SubjectKeys};
 use crate::policy::{Circumstances, Decision, Permit};
 use crate::purpose::bind::Bound;
 
@@ -82,25 +80,23 @@ impl Intent {
 #[must_use]
 pub struct PendingReceipt {
     pending: Pending,
-    name: Arc<str>,
 }
 
 impl PendingReceipt {
     /// Waits until the intent is durable.
     pub async fn durable(self) -> Result<Receipt, Error> {
-        Ok(Receipt { committed: self.pending.await?, name: self.name })
+        Ok(Receipt { committed: self.pending.await? })
     }
 }
 
 /// Proof that a share is on record. No reply is made without one, and only a durable entry makes one:
 ///
 /// ```compile_fail,E0451
-/// let receipt = kanhe::share::Receipt { committed: panic!(), name: "gw-1.example".into() };
+/// let receipt = kanhe::share::Receipt { committed: todo!() };
 /// ```
 #[must_use]
 pub struct Receipt {
     committed: Committed,
-    name: Arc<str>,
 }
 
 impl Receipt {
@@ -109,17 +105,10 @@ impl Receipt {
         self.committed.index
     }
 
-    /// `Share-Receipt` (RFC 9651 item): the entry's place and leaf, then the promise: the batch that it became durable
-    /// in, the proof of the leaf in that batch, and the log's signature over the batch.
+    /// `Share-Receipt` (RFC 9651 item).
     pub fn field(&self) -> HeaderValue {
-        let Promise { first, count, proof, key, signature } = self.committed.promise();
-        let (leaf, proof, signature) =
-            (STANDARD.encode(self.committed.leaf), STANDARD.encode(proof.as_flattened()), STANDARD.encode(signature));
-        let (name, index) = (&self.name, self.committed.index);
-        let field =
-            format!("\"{name}\";index={index};leaf=:{leaf}:;first={first};count={count};proof=:{proof}:;key=\"{key}\";sig=:{signature}:");
         // Names are checked when the configuration is read; everything else here is plain ASCII.
-        HeaderValue::from_str(&field).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+        HeaderValue::from_str(&self.committed.receipt()).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
     }
 }
 
@@ -139,7 +128,7 @@ impl Recorder {
             department: facts.subject.department.id.clone(),
             method: facts.target.operation.method.clone(),
         };
-        Ok((intent, PendingReceipt { pending, name: self.name.clone() }, settlement))
+        Ok((intent, PendingReceipt { pending }, settlement))
     }
 }
 

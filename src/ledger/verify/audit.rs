@@ -109,7 +109,11 @@ impl<'a> Audit<'a> {
             if let Some(since) = since.filter(|since| since.size == index + 1)
                 && self.root() != since.root
             {
-                return Err(Bad::new(index, "与先前的检查点不一致：此前的记录被改动", "inconsistent with the earlier checkpoint: the log before it was changed"));
+                return Err(Bad::new(
+                    index,
+                    "与先前的检查点不一致：此前的记录被改动",
+                    "inconsistent with the earlier checkpoint: the log before it was changed",
+                ));
             }
         }
         judged.bad.map_or(Ok(()), Err)
@@ -219,7 +223,11 @@ impl<'a> Audit<'a> {
         if self.snapshots.hold(self.folder, digest) {
             return Ok(());
         }
-        Err(Bad::new(index, format!("缺少其控制快照 `{digest}`，或快照已被改动"), format!("its control snapshot `{digest}` is not there, or not whole")))
+        Err(Bad::new(
+            index,
+            format!("缺少其控制快照 `{digest}`，或快照已被改动"),
+            format!("its control snapshot `{digest}` is not there, or not whole"),
+        ))
     }
 
     fn fact(&mut self, index: u64, fact: &Fact) -> Result<(), Bad> {

@@ -33,7 +33,10 @@ impl Keys {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let keys: Result<Vec<_>, _> = lines.map(|line| StandardVerifier::new(line).map_err(|error| (line, error))).collect();
         let keys = keys.map_err(|(line, error)| {
-            Text::new(format!("`{line}` 不是核验公钥（NAME+ID+KEY）：{error}"), format!("`{line}` is not a verifier key (NAME+ID+KEY): {error}"))
+            Text::new(
+                format!("`{line}` 不是核验公钥（NAME+ID+KEY）：{error}"),
+                format!("`{line}` is not a verifier key (NAME+ID+KEY): {error}"),
+            )
         })?;
         match keys.split_first() {
             None => Err(Text::new("没有核验公钥", "there is no verifier key")),

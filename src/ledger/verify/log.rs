@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use tlog_tiles::{
-    Error, Hash, HashReader, Tile, TileHashReader, TileReader, check_tree, prove_tree, record_hash, stored_hash_index,
-};
+use tlog_tiles::{Error, Hash, HashReader, Tile, TileHashReader, TileReader, check_tree, prove_tree, record_hash, stored_hash_index};
 
 use super::edge::read;
 use super::{Keys, Signed};
@@ -32,8 +30,8 @@ impl TileReader for Tiles<'_> {
 
     fn read_tiles(&self, tiles: &[Tile]) -> Result<Vec<Vec<u8>>, Error> {
         let read = |tile: &Tile| {
-            let mut bytes = read(self.0, Some(tile.level()), tile.level_index(), tile.width())
-                .map_err(|bad| Error::InvalidInput(bad.reason.en))?;
+            let mut bytes =
+                read(self.0, Some(tile.level()), tile.level_index(), tile.width()).map_err(|bad| Error::InvalidInput(bad.reason.en))?;
             bytes.truncate(tile.width() as usize * 32);
             Ok(bytes)
         };

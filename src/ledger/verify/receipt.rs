@@ -52,7 +52,8 @@ pub struct Question<'a> {
 /// Judges the text of a receipt.
 pub fn judge(text: &str, question: &Question<'_>) -> Finding {
     let mut finding = Finding::default();
-    let judged = if text.trim_start().starts_with('{') { bundle(text, question, &mut finding) } else { field(text, question, &mut finding) };
+    let judged =
+        if text.trim_start().starts_with('{') { bundle(text, question, &mut finding) } else { field(text, question, &mut finding) };
     finding.reason = judged.err();
     finding
 }
@@ -64,7 +65,8 @@ fn no(zh: &str, en: &str) -> Text {
 /// A field's value, with or without its name.
 fn field(text: &str, question: &Question<'_>, finding: &mut Finding) -> Result<(), Text> {
     finding.field = true;
-    let not_one = || no("不是回执：既不是 Share-Receipt 的值，也不是回执包", "not a receipt: neither a value of Share-Receipt nor a bundle");
+    let not_one =
+        || no("不是回执：既不是 Share-Receipt 的值，也不是回执包", "not a receipt: neither a value of Share-Receipt nor a bundle");
     let value = text.trim();
     let named = value.get(..14).filter(|name| name.eq_ignore_ascii_case("share-receipt:")).is_some();
     let value = if named { value.get(14..).unwrap_or_default().trim() } else { value };
@@ -150,7 +152,9 @@ fn read_bundle(text: &str) -> Result<Bundle, Text> {
 /// The leaf of an entry that is proven to be under the signed root.
 fn proven(entry: &str, index: u64, proof: &[String], signed: &Signed) -> Result<Hash, Text> {
     let leaf = record_hash(&decoded(entry)?);
-    let hash = |text: &String| decoded(text)?.try_into().map(Hash).map_err(|_| no("证明中有长度不符的哈希", "a hash of the proof is not 32 bytes"));
+    let hash = |text: &String| {
+        decoded(text)?.try_into().map(Hash).map_err(|_| no("证明中有长度不符的哈希", "a hash of the proof is not 32 bytes"))
+    };
     let proof = proof.iter().map(hash).collect::<Result<Vec<_>, _>>()?;
     let wrong = |_| {
         Text::new(format!("第 {index} 条的包含证明不成立"), format!("the proof that entry {index} is under the signed root does not hold"))
@@ -189,7 +193,10 @@ fn same_log(origin: &str, keys: &Keys) -> Result<(), Text> {
         return Ok(());
     }
     let name = keys.name();
-    Err(Text::new(format!("回执属于台账 `{origin}`，公钥属于 `{name}`"), format!("the receipt is of the log `{origin}`, the key of `{name}`")))
+    Err(Text::new(
+        format!("回执属于台账 `{origin}`，公钥属于 `{name}`"),
+        format!("the receipt is of the log `{origin}`, the key of `{name}`"),
+    ))
 }
 
 /// Holds a receipt that is signed against a log.
@@ -228,7 +235,10 @@ fn against_log(log: &Log<'_>, leaf: Hash, seen: Option<&Signed>, finding: &mut F
         finding.exposed = true;
         let (zh, en) = (
             format!("台账（{size} 条）不是它曾签署的 {} 条记录的延续：记录被删除或改动", seen.size),
-            format!("the log of {size} entries does not continue the {} entries that it signed: entries were removed or changed", seen.size),
+            format!(
+                "the log of {size} entries does not continue the {} entries that it signed: entries were removed or changed",
+                seen.size
+            ),
         );
         return Err(Text::new(zh, en));
     }
@@ -244,7 +254,9 @@ fn covered(size: u64, finding: &Finding) -> Result<(), Text> {
     }
     Err(Text::new(
         format!("台账只签署到 {size} 条，尚未包含第 {index} 条；超过检查点间隔仍未包含，即为违背承诺"),
-        format!("the log has signed {size} entries, entry {index} not among them: once the checkpoint interval is over, that is a promise broken"),
+        format!(
+            "the log has signed {size} entries, entry {index} not among them: once the checkpoint interval is over, that is a promise broken"
+        ),
     ))
 }
 
@@ -260,6 +272,3 @@ fn held_to(held: Hash, leaf: Hash, size: u64, finding: &mut Finding) -> Result<(
         format!("the log signed for entry {index} and holds another in its place: entries were removed or changed"),
     ))
 }
-
-#[cfg(test)]
-mod tests;
