@@ -18,6 +18,7 @@ mod names;
 mod receipt;
 mod table;
 mod verify;
+mod witness;
 
 /// `kanhe ledger …`.
 #[derive(Debug, Args)]
@@ -42,6 +43,8 @@ enum Command {
         /// 序号 · its index
         index: u64,
     },
+    /// 为其他台账的检查点会签 · witness other logs: cosign their checkpoints
+    Witness(witness::WitnessArgs),
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +103,7 @@ pub fn run(args: LedgerArgs, settings: &Settings) -> Exit {
         Command::Show { index } => show(index, settings),
         Command::Verify(args) => verify::run(&args, settings),
         Command::Receipt { index } => receipt::run(index, settings),
+        Command::Witness(args) => Ok(witness::run(&args, settings)),
     };
     done.unwrap_or_else(|trouble| trouble.end(settings))
 }

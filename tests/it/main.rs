@@ -27,3 +27,4 @@ mod serve;
 mod share;
 mod streaming;
 mod support;
+mod witness;
