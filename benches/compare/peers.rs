@@ -149,7 +149,10 @@ pub fn haproxy(folder: &Path, origin: &str, pki: Option<&Pki>) -> Running {
         let both = folder.join("haproxy.pem");
         let text = std::fs::read_to_string(&pki.certificate).expect("a certificate") + &std::fs::read_to_string(&pki.key).expect("a key");
         std::fs::write(&both, text).expect("certificate and key");
-        let verify = pki.verify_clients.then(|| format!(" ca-file {} verify required", pki.ca.display())).unwrap_or_default();
+        let verify = match pki.verify_clients {
+            true => format!(" ca-file {} verify required", pki.ca.display()),
+            false => String::new(),
+        };
         format!(" ssl crt {} alpn h2,http/1.1 no-tls-tickets{verify}", both.display())
     });
     let conf = format!(

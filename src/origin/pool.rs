@@ -81,6 +81,7 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct Idle {
+    #[expect(clippy::vec_box, reason = "a connection's state is large, and moves at every call")]
     links: Vec<Box<Link>>,
     swept: bool,
 }
