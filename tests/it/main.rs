@@ -21,6 +21,7 @@ mod identity;
 mod loader;
 mod origin;
 mod postgres;
+mod receipts;
 mod refusals;
 mod reload;
 mod serve;
