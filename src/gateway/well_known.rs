@@ -105,6 +105,9 @@ async fn receipt(ledger: &Arc<Ledger>, viewer: Viewer, index: u64) -> Result<Bun
     if index >= known {
         return Err(no_receipt());
     }
+    if let Some(witnessed) = witnessed_receipt(ledger, &viewer, index).await {
+        return Ok(witnessed);
+    }
     let mut size = index + 1;
     let mut attempts = 0;
     loop {
@@ -127,6 +130,18 @@ async fn receipt(ledger: &Arc<Ledger>, viewer: Viewer, index: u64) -> Result<Bun
             Err(error) => return Err(unreadable(&error)),
         }
     }
+}
+
+/// The bundle under the newest checkpoint that others have seen too, where that covers share and settlement.
+async fn witnessed_receipt(ledger: &Arc<Ledger>, viewer: &Viewer, index: u64) -> Option<Bundle> {
+    let (ledger, viewer) = (ledger.clone(), viewer.clone());
+    let read = move || {
+        let note = ledger.witnessed_note()?;
+        let signed = Signed::of(ledger.folder(), &note).ok()?;
+        signed.owners(index).ok()?.filter(|owners| viewer.may_see(owners))?;
+        signed.bundle(index).ok()?.filter(|bundle| !bundle.is_open())
+    };
+    tokio::task::spawn_blocking(read).await.ok()?
 }
 
 /// The same for an entry that is another's and for one that does not exist.

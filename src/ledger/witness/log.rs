@@ -140,6 +140,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// The newest checkpoint that enough witnesses cosigned; none where nobody witnesses this log.
+    pub fn witnessed_note(&self) -> Option<Vec<u8>> {
+        std::fs::read(self.folder.join(FILE)).ok()
+    }
+
     /// Stops shares, or lets them go on: the witnesses have been missing for longer than the grace period.
     pub fn hold_for_witnesses(&self, held: bool) {
         self.shared.held.store(held, Ordering::Relaxed);

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::super::super::journal::Batch;
 use super::super::super::query;
 use super::super::super::queue::{Shared, Ticket};
+use super::super::super::receipt::Sealed;
 use super::super::feed::{State, catch_up};
 use super::super::{Broken, Row, Store};
 use super::{Database, Postgres};
@@ -30,7 +30,7 @@ const MOST_ROWS: usize = 4096;
 /// A durable batch whose shares wait for the database.
 struct Waiting {
     ticket: Arc<Ticket>,
-    batch: Arc<Batch>,
+    batch: Arc<Sealed>,
     time: Timestamp,
 }
 
@@ -46,7 +46,7 @@ pub(in super::super::super) struct Gate(mpsc::Sender<Message>);
 
 impl Gate {
     /// Those who wait for `ticket` are told once the batch is registered, or that it cannot be.
-    pub(in super::super::super) fn push(&self, ticket: &Arc<Ticket>, batch: &Arc<Batch>, time: Timestamp) {
+    pub(in super::super::super) fn push(&self, ticket: &Arc<Ticket>, batch: &Arc<Sealed>, time: Timestamp) {
         let waiting = Waiting { ticket: ticket.clone(), batch: batch.clone(), time };
         if self.0.send(Message::Batch(waiting)).is_err() {
             ticket.unregistered();
@@ -221,8 +221,8 @@ impl Feeding {
                 told.size.store(end, Ordering::Relaxed);
                 true
             })?,
-            (Some(_), Some(first)) if store.end() == first.batch.first => {
-                let entries = waiting.iter().flat_map(|Waiting { batch, .. }| (batch.first..).zip(batch.entries()).zip(&batch.leaves));
+            (Some(_), Some(first)) if store.end() == first.batch.batch.first => {
+                let entries = waiting.iter().map(|waiting| &waiting.batch.batch).flat_map(|batch| (batch.first..).zip(batch.entries()).zip(&batch.leaves));
                 let rows: Vec<_> = entries.map(|((index, entry), leaf)| Row::read(index, *leaf, entry)).collect();
                 store.add(&rows)?;
             }
