@@ -18,6 +18,7 @@ mod faults;
 mod files;
 mod inbox;
 mod recovery;
+mod register;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -56,6 +57,7 @@ impl Place {
             subject_keys_old: Vec::new(),
             checkpoint_interval: Duration::from_millis(20),
             checkpoint_copy: None,
+            register: config::Register::Off,
         }
     }
 
