@@ -88,6 +88,8 @@ pub struct LedgerGauges {
     pub register_lag: u64,
     /// Whether the register takes entries; without one there is nothing wrong with it.
     pub register_healthy: bool,
+    /// Entries under the newest witnessed checkpoint.
+    pub witnessed: u64,
 }
 
 /// What is counted and measured.
@@ -97,7 +99,7 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     durations: Family<DecisionLabel, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
-    ledger: [Gauge<f64, std::sync::atomic::AtomicU64>; 9],
+    ledger: [Gauge<f64, std::sync::atomic::AtomicU64>; 10],
 }
 
 impl Default for Metrics {
@@ -127,6 +129,7 @@ impl Metrics {
             ("ledger_healthy", "1 while shares can be recorded"),
             ("register_lag_entries", "Entries of the ledger that the register does not have yet"),
             ("register_healthy", "1 unless the register is broken; shares are recorded all the same"),
+            ("ledger_witnessed_entries", "Entries under the newest checkpoint that enough witnesses cosigned since start"),
         ];
         let ledger = names.map(|(name, help)| {
             let gauge = Gauge::default();
@@ -160,6 +163,7 @@ impl Metrics {
             f64::from(u8::from(ledger.healthy)),
             ledger.register_lag as f64,
             f64::from(u8::from(ledger.register_healthy)),
+            ledger.witnessed as f64,
         ];
         for (gauge, value) in self.ledger.iter().zip(values) {
             gauge.set(value);

@@ -20,6 +20,7 @@ mod reindex;
 mod report;
 mod sheet;
 mod table;
+mod witness;
 
 /// `kanhe ledger …`.
 #[derive(Debug, Args)]
@@ -47,6 +48,8 @@ enum Command {
     Reindex,
     /// 核验 · judge the whole ledger by its files
     Verify(VerifyArgs),
+    /// 为其他台账的检查点会签 · witness other logs: cosign their checkpoints
+    Witness(witness::WitnessArgs),
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +79,7 @@ pub fn run(args: LedgerArgs, settings: &Settings) -> Exit {
         Command::Reconcile(args) => reconcile::run(&args, settings),
         Command::Reindex => reindex::run(settings),
         Command::Verify(args) => judge(&args, settings),
+        Command::Witness(args) => Ok(witness::run(&args, settings)),
     };
     done.unwrap_or_else(|trouble| trouble.end(settings))
 }

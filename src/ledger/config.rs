@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::witness::Witnesses;
 use crate::lang::Text;
 use crate::written::{Table, units};
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub checkpoint_copy: Option<PathBuf>,
     /// Where entries are registered for searching.
     pub register: Register,
+    /// Who cosigns its checkpoints.
+    pub witnesses: Witnesses,
 }
 
 /// Where entries are registered for searching; the log itself is whole without it.
@@ -52,6 +55,7 @@ impl Config {
         let interval = optional(table, "checkpoint_interval", Duration::from_secs(1), interval);
         let copy = table.opt_string("checkpoint_copy").filter(|text| !text.value.trim().is_empty());
         let register = optional(table, "register", Register::Sqlite, register);
+        let witnesses = Witnesses::read(table, base);
         let gate = optional(table, "gate", (), gate);
         let retention = optional(table, "retention", (), retention);
         let ((), ()) = (gate?, retention?);
@@ -65,6 +69,7 @@ impl Config {
             checkpoint_interval: interval?,
             checkpoint_copy: copy.map(|text| base.join(text.value)),
             register: register?,
+            witnesses: witnesses?,
         })
     }
 }

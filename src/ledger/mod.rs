@@ -36,6 +36,7 @@ mod snapshots;
 mod tree;
 pub mod verify;
 mod volume;
+pub mod witness;
 mod writer;
 
 #[cfg(test)]
@@ -86,6 +87,8 @@ pub enum Unavailable {
     Closing,
     /// Too many entries wait.
     Overloaded,
+    /// The witnesses have been missing for longer than the grace period.
+    Unwitnessed,
 }
 
 impl fmt::Display for Unavailable {
@@ -94,6 +97,7 @@ impl fmt::Display for Unavailable {
             Self::Poisoned => "ledger cannot be written",
             Self::Closing => "ledger is closing",
             Self::Overloaded => "too many entries wait for the ledger",
+            Self::Unwitnessed => "the ledger's checkpoints find too few witnesses",
         })
     }
 }
@@ -105,6 +109,8 @@ impl std::error::Error for Unavailable {}
 pub enum Health {
     /// They can.
     Ok,
+    /// Not until enough witnesses have cosigned again.
+    Unwitnessed,
     /// Not until a restart.
     Poisoned {
         /// What could not be written.
@@ -129,6 +135,8 @@ pub struct Stats {
     pub lag: Duration,
     /// How long the last write and sync took.
     pub last_sync: Duration,
+    /// Entries under the newest witnessed checkpoint.
+    pub witnessed: u64,
 }
 
 /// The ledger, open for writing.
@@ -252,6 +260,7 @@ impl Ledger {
     /// Whether shares can be recorded.
     pub fn health(&self) -> Health {
         match self.shared.fault() {
+            None if self.shared.held.load(Ordering::Relaxed) => Health::Unwitnessed,
             None => Health::Ok,
             Some(fault) => Health::Poisoned { path: fault.path.clone(), error: fault.error.to_string() },
         }
@@ -268,6 +277,7 @@ impl Ledger {
             queued,
             lag: since.map_or(Duration::ZERO, |since| since.elapsed()),
             last_sync: Duration::from_nanos(self.shared.last_sync.load(Ordering::Relaxed)),
+            witnessed: self.shared.witnessed_size.load(Ordering::Relaxed),
         }
     }
 

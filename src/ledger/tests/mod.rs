@@ -58,6 +58,7 @@ impl Place {
             checkpoint_interval: Duration::from_millis(20),
             checkpoint_copy: None,
             register: config::Register::Off,
+            witnesses: crate::ledger::witness::Witnesses::default(),
         }
     }
 

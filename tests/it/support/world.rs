@@ -33,6 +33,8 @@ pub struct Setup {
     pub ledger: PathBuf,
     /// `journal_segment`.
     pub segment: &'static str,
+    /// `register`.
+    pub register: &'static str,
 }
 
 impl Default for Setup {
@@ -46,6 +48,7 @@ impl Default for Setup {
             telemetry: "log = \"debug\"\nformat = \"json\"",
             ledger: "ledger".into(),
             segment: "1MiB",
+            register: "off",
         }
     }
 }
@@ -162,7 +165,7 @@ key = "secrets/ledger.key"
 subject_key = "secrets/subject.key"
 checkpoint_interval = "1s"
 checkpoint_copy = ""
-register = "off"
+register = "{register}"
 gate = "local"
 retention = "3y"
 [telemetry]
@@ -173,6 +176,7 @@ retention = "3y"
             bound = setup.bound,
             ledger = setup.ledger.display(),
             segment = setup.segment,
+            register = setup.register,
             telemetry = setup.telemetry,
         );
         self.folder.write("kanhe.toml", text);
