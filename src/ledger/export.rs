@@ -146,12 +146,17 @@ fn checkpoint(folder: &Path) -> Result<(Vec<u8>, Checkpoint), Failure> {
     Ok((bytes, signed))
 }
 
-/// Exports the entries of a period into `out`, which must be absent or empty.
-pub fn export(folder: &Path, since: Option<Timestamp>, until: Option<Timestamp>, out: &Path) -> Result<Manifest, Failure> {
+/// Refuses a folder that holds something.
+pub fn ready(out: &Path) -> Result<(), Failure> {
     if fs::read_dir(out).is_ok_and(|mut files| files.next().is_some()) {
         return Err(Failure::Io(out.to_owned(), io::ErrorKind::DirectoryNotEmpty.into()));
     }
-    fs::create_dir_all(out).map_err(Failure::io(out))?;
+    fs::create_dir_all(out).map_err(Failure::io(out))
+}
+
+/// Exports the entries of a period into `out`, which must be absent or empty.
+pub fn export(folder: &Path, since: Option<Timestamp>, until: Option<Timestamp>, out: &Path) -> Result<Manifest, Failure> {
+    ready(out)?;
     let (note, signed) = checkpoint(folder)?;
     let tiles = Tiles { folder, asked: RefCell::default() };
     let mut leaves = Leaves::new(&tiles, &signed);

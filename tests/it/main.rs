@@ -21,6 +21,7 @@ mod identity;
 mod loader;
 mod origin;
 mod refusals;
+mod register;
 mod reload;
 mod serve;
 mod share;

@@ -48,6 +48,7 @@ fn make(args: &ExportArgs, to: &std::path::Path, settings: &Settings) -> Result<
     let config = open_config(settings).map_err(Trouble::Told)?.ledger;
     let time = |text: &Option<String>| text.as_deref().map(moment).transpose();
     let (since, until) = (time(&args.since)?, time(&args.until)?);
+    export::ready(to).map_err(|failure| Trouble::Text(failure.text()))?;
     let unsaid = Text::new("未说明原因", "no reason given");
     // Whoever takes records out of the house leaves a trace of it first.
     let mut entry = Administrative::new("ledger.exported", args.reason.as_deref().unwrap_or(unsaid.get(settings.lang)));
