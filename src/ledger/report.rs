@@ -132,7 +132,7 @@ impl Gathering {
     }
 
     /// What the register knows, and the index up to which it knows.
-    fn from_register(&mut self, reader: &Reader, each: &mut impl FnMut(&Fact, &Self)) -> Result<u64, Broken> {
+    fn take_registered(&mut self, reader: &Reader, each: &mut impl FnMut(&Fact, &Self)) -> Result<u64, Broken> {
         (self.words, self.shapes) = (Texts::new(reader.texts("words")?), Texts::new(reader.texts("shapes")?));
         let from = self.period.since.map_or(Ok(0), |since| reader.first_at(since))?;
         let until = self.period.until.map_or(Ok(reader.end()), |until| reader.first_at(until))?;
@@ -143,7 +143,7 @@ impl Gathering {
         Ok(reader.end())
     }
 
-    fn from_entry(&mut self, record: &Record, each: &mut impl FnMut(&Fact, &Self)) -> ControlFlow<()> {
+    fn take_entry(&mut self, record: &Record, each: &mut impl FnMut(&Fact, &Self)) -> ControlFlow<()> {
         let row = Row::read(record.index, record.leaf, &record.entry);
         let members = &row.members;
         if let Some(mut fact) = members.receipt_of.and_then(|granted| self.open.remove(&granted)) {
@@ -170,7 +170,7 @@ impl Gathering {
 
     /// Gives `each` every share of the period once, with its settlement if there is one by now.
     fn gather(&mut self, folder: &Path, reader: Option<&Reader>, mut each: impl FnMut(&Fact, &Self)) -> io::Result<Option<Broken>> {
-        let known = reader.map(|reader| self.from_register(reader, &mut each));
+        let known = reader.map(|reader| self.take_registered(reader, &mut each));
         let (known, broken) = match known.transpose() {
             Ok(known) => (known, None),
             Err(broken) => (None, Some(broken)),
@@ -180,7 +180,7 @@ impl Gathering {
             (None, None) => 0,
             (None, Some(since)) => query::first_at(folder, since)?,
         };
-        query::read(folder, from, |record| self.from_entry(&record, &mut each))?;
+        query::read(folder, from, |record| self.take_entry(&record, &mut each))?;
         let open = std::mem::take(&mut self.open);
         open.values().for_each(|fact| each(fact, self));
         Ok(broken)
