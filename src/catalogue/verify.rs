@@ -37,7 +37,7 @@ pub type Values = BTreeMap<Arc<str>, Value>;
 
 impl Ask {
     /// The names that path and content are filled from.
-    pub(super) fn names(&self) -> BTreeSet<&str> {
+    pub fn names(&self) -> BTreeSet<&str> {
         let mut names: BTreeSet<&str> = template::names(&self.path).collect();
         if let Some(content) = &self.content {
             each_string(content, &mut |text| names.extend(pieces(text).into_iter().flatten().filter_map(Piece::name)));

@@ -10,6 +10,7 @@ pub mod pipeline;
 mod reading;
 pub mod refusal;
 mod rewriting;
+mod verifying;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -20,6 +21,7 @@ use crate::disclosure::pseudonym::PseudonymKey;
 use crate::identity::Authenticator;
 use crate::ledger::Ledger;
 use crate::origin::Origins;
+use crate::purpose::probes::Probes;
 use crate::purpose::quota::Quotas;
 use crate::share::Recorder;
 use crate::snapshot::Snapshot;
@@ -38,6 +40,8 @@ pub struct Shared {
     pub authenticator: Authenticator,
     /// What grants have been used for.
     pub quotas: Quotas,
+    /// How often claims about one person were verified.
+    pub probes: Probes,
     /// The only bridge between decisions and the ledger.
     pub recorder: Recorder,
     /// The ledger.

@@ -52,8 +52,10 @@ fn ask(table: Table<'_, '_>) -> Option<Ask> {
             }
         });
     }
+    // Without its content it is not known what the members are.
+    let readable = content.is_some() || !table.has("content");
     table.finish();
-    Some(Ask { method: method?, path: path?.value, content: content.map(|content| content.value) })
+    readable.then_some(Ask { method: method?, path: path?.value, content: content.map(|content| content.value) })
 }
 
 /// What would go unused or unread in a `verify` operation.
@@ -111,7 +113,8 @@ pub(super) fn compare(operation: &mut Operation, written: &[Placed<String>], ite
             continue;
         };
         let paths: Vec<JsonPath> = item.paths.iter().filter_map(|path| path.within(&operation.records)).collect();
-        if paths.is_empty() {
+        // An item without paths is reported where it stands.
+        if paths.is_empty() && !item.paths.is_empty() {
             let records = &operation.records;
             let help = Text::new("核验逐条比对：所比对的数据项应在记录之内", "records are compared: a compared item stands in one");
             let (zh, en) =
