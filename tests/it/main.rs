@@ -27,3 +27,4 @@ mod share;
 mod streaming;
 mod support;
 mod verify;
+mod witness;
