@@ -5,12 +5,14 @@ pub mod content;
 pub mod limits;
 pub mod listener;
 pub mod network;
+mod outliving;
 mod patience;
 pub mod pipeline;
 mod reading;
 pub mod refusal;
 mod rewriting;
 mod verifying;
+mod well_known;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -37,7 +39,7 @@ pub struct Shared {
     /// TLS of new connections.
     pub tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
     /// Who asks.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// What grants have been used for.
     pub quotas: Quotas,
     /// How often claims about one person were verified.
