@@ -53,6 +53,11 @@ fn reasons(state: &State) -> Vec<(&'static str, Text)> {
     }
     match state.ledger.health() {
         Health::Ok => {}
+        Health::Unregistered => {
+            let zh = "须等待的登记库不可用；恢复后自动继续";
+            let en = "the register that shares wait for takes nothing; shares go on once it is back";
+            reasons.push(("register_unavailable", Text::new(zh, en)));
+        }
         Health::Unwitnessed => {
             let zh = "检查点的见证方不足已超过宽限期；恢复见证方后自动继续";
             let en = "the checkpoints have found too few witnesses for longer than the grace period; shares go on once they are back";

@@ -197,6 +197,7 @@ impl Gateway {
             .started(&world.snapshot.digest)
             .await
             .map_err(|error| Error::trouble("共享台账不可用", "the ledger is unavailable", error))?;
+        ledger.in_force(&world.snapshot.digest);
         let shared = Arc::new(Shared {
             snapshot: Arc::new(ArcSwap::from_pointee(world.snapshot)),
             tls: Arc::new(ArcSwapOption::from(world.tls)),

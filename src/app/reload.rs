@@ -43,6 +43,7 @@ pub async fn reload(config_path: &Path, config: &mut Config, shared: &Arc<Shared
         return Err(1);
     }
     let origin_files = world.snapshot.catalogue.resources.values().any(|resource| resource.origin.has_files());
+    shared.ledger.in_force(&digest);
     shared.snapshot.store(Arc::new(world.snapshot));
     if origin_files {
         shared.origin_files.fetch_add(1, Ordering::Relaxed);

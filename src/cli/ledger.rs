@@ -12,6 +12,7 @@ use crate::ledger::register::{Broken, Reader};
 use crate::ledger::{Config, Register};
 use crate::written::units;
 
+mod across;
 mod export;
 mod names;
 mod query;

@@ -21,7 +21,7 @@ use crate::lang::Text;
 use crate::origin::{Passage, RequestContent};
 use crate::purpose::bind::bind;
 use crate::purpose::stated::Stated;
-use crate::share::{Facts, Intent, Known, PendingReceipt, Settlement};
+use crate::share::{self, Facts, Intent, Known, Outcome, PendingReceipt, Settlement};
 use crate::sys;
 
 /// Answers one request: what was disclosed, or the refusal. The one exit of the line.
@@ -137,10 +137,17 @@ impl Committed {
         let (receipt, answer) = match Passage::ahead(&intent, &method) {
             Some(passage) => {
                 let asking = caller.unless_gone(line.origins.forward(passage, origin, request));
-                tokio::try_join!(async { pending.durable().await.map_err(Refusal::from) }, async { Ok(asking.await) })?
+                let both = tokio::try_join!(async { pending.durable().await }, async { Ok(asking.await) });
+                match both {
+                    Ok(both) => both,
+                    Err(error) => return Err(unrecorded(error, settlement)),
+                }
             }
             None => {
-                let receipt = pending.durable().await?;
+                let receipt = match pending.durable().await {
+                    Ok(receipt) => receipt,
+                    Err(error) => return Err(unrecorded(error, settlement)),
+                };
                 let passage = Passage::recorded(&receipt);
                 let answer = line.origins.forward(passage, origin, request).await;
                 (receipt, Some(answer))
@@ -184,6 +191,12 @@ fn overloaded() -> Refusal {
         "as many calls as the gateway takes are under way; try again soon",
     ))
     .into()
+}
+
+/// What is not durable wherever it must be is not shared: where it is on this disk all the same, it is settled as failed.
+fn unrecorded(error: share::Error, settlement: Settlement) -> Refusal {
+    settlement.settle(Outcome::Failed);
+    error.into()
 }
 
 /// Nobody is there to read it: the caller went away, and the dropped settlement says `cut`.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::register::Database;
 use super::witness::Witnesses;
 use crate::lang::Text;
 use crate::written::{Table, units};
@@ -32,6 +33,10 @@ pub struct Config {
     pub checkpoint_copy: Option<PathBuf>,
     /// Where entries are registered for searching.
     pub register: Register,
+    /// A register in PostgreSQL that other gateways fill too, beside the one in the folder.
+    pub database: Option<Database>,
+    /// Shares wait for that database.
+    pub gated: bool,
     /// Who cosigns its checkpoints.
     pub witnesses: Witnesses,
 }
@@ -54,11 +59,18 @@ impl Config {
         let segment = optional(table, "journal_segment", 64 << 20, segment_size);
         let interval = optional(table, "checkpoint_interval", Duration::from_secs(1), interval);
         let copy = table.opt_string("checkpoint_copy").filter(|text| !text.value.trim().is_empty());
-        let register = optional(table, "register", Register::Sqlite, register);
+        let register = register(table, base);
         let witnesses = Witnesses::read(table, base);
-        let gate = optional(table, "gate", (), gate);
+        let gated = table.choice_or("gate", &[("local", false), ("register", true)], false);
         let retention = optional(table, "retention", (), retention);
-        let ((), ()) = (gate?, retention?);
+        let ((register, database), gated, ()) = (register?, gated?, retention?);
+        if gated && database.is_none() {
+            table.wrong_value(
+                "gate",
+                "为 `register` 时，`register` 须为 `postgres://…`",
+                "is `register`, so `register` must be `postgres://…`",
+            );
+        }
         Some(Self {
             folder: folder?,
             name: gateway_name.to_owned(),
@@ -68,7 +80,9 @@ impl Config {
             subject_keys_old: old,
             checkpoint_interval: interval?,
             checkpoint_copy: copy.map(|text| base.join(text.value)),
-            register: register?,
+            register,
+            database,
+            gated,
             witnesses: witnesses?,
         })
     }
@@ -98,24 +112,19 @@ fn interval(text: &str) -> Result<Duration, Text> {
     }
 }
 
-fn register(text: &str) -> Result<Register, Text> {
-    match text {
-        "sqlite" => Ok(Register::Sqlite),
-        "off" => Ok(Register::Off),
-        _ if text.starts_with("postgres://") => Err(Text::new(
-            "PostgreSQL 登记库尚未提供，请写 `sqlite` 或 `off`",
-            "a PostgreSQL register comes with later work: write `sqlite` or `off`",
-        )),
-        _ => Err(Text::new("应为 `sqlite` 或 `off`", "`sqlite` or `off`")),
+/// With a database, the register in the folder is kept too: this log is searched there, all logs in the database.
+fn register(table: &Table<'_, '_>, base: &Path) -> Option<(Register, Option<Database>)> {
+    if !table.has("register") {
+        table.opt_string("register");
+        return Some((Register::Sqlite, None));
     }
-}
-
-fn gate(text: &str) -> Result<(), Text> {
-    match text {
-        "local" => Ok(()),
-        "register" => Err(Text::new("等待登记库尚未提供，请写 `local`", "waiting for the register comes with later work: write `local`")),
-        _ => Err(Text::new("应为 `local`", "`local`")),
-    }
+    let read = |text: &str| match text {
+        "sqlite" => Ok((Register::Sqlite, None)),
+        "off" => Ok((Register::Off, None)),
+        _ if text.starts_with("postgres://") => Database::parse(text, base).map(|database| (Register::Sqlite, Some(database))),
+        _ => Err(Text::new("应为 `sqlite`、`off` 或 `postgres://…`", "`sqlite`, `off` or `postgres://…`")),
+    };
+    table.opt_parsed("register", read).map(|placed| placed.value)
 }
 
 fn retention(text: &str) -> Result<(), Text> {

@@ -134,6 +134,8 @@ impl std::error::Error for Unavailable {}
 pub enum Health {
     /// They can.
     Ok,
+    /// Not until the register that shares wait for takes entries again.
+    Unregistered,
     /// Not until enough witnesses have cosigned again.
     Unwitnessed,
     /// Not until a restart.
@@ -174,6 +176,7 @@ pub struct Ledger {
     threads: Mutex<Vec<JoinHandle<()>>>,
     inbox: Mutex<Option<inbox::Watch>>,
     register: Mutex<Option<register::Feed>>,
+    database: Mutex<Option<register::SharedFeed>>,
     /// Held while the ledger is open: two writers would make two histories.
     _lock: File,
 }
@@ -220,6 +223,7 @@ impl Ledger {
         let writer = Writer { journal, volume, signer, signing, open: found.open, last: found.last };
         let backlog = Arc::new(Backlog::default());
         let threads = start(writer, found.publisher, to_sign, &shared, &backlog).map_err(|error| OpenError::io(&config.folder, &error))?;
+        let database = register::SharedFeed::of(config, &shared).map_err(|error| OpenError::io(&config.folder, &error))?;
         let ledger = Self {
             folder: config.folder.clone(),
             keys,
@@ -229,6 +233,7 @@ impl Ledger {
             threads: Mutex::new(threads),
             inbox: Mutex::default(),
             register: Mutex::default(),
+            database: Mutex::new(database),
             _lock: lock,
         };
         ledger
@@ -291,6 +296,7 @@ impl Ledger {
     /// Whether shares can be recorded.
     pub fn health(&self) -> Health {
         match self.shared.fault() {
+            None if self.shared.unregistered.load(Ordering::Relaxed) => Health::Unregistered,
             None if self.shared.held.load(Ordering::Relaxed) => Health::Unwitnessed,
             None => Health::Ok,
             Some(fault) => Health::Poisoned { path: fault.path.clone(), error: fault.error.to_string() },
@@ -315,6 +321,18 @@ impl Ledger {
     /// How the register stands; none where there is none.
     pub fn register(&self) -> Option<register::State> {
         self.register.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(register::Feed::state)
+    }
+
+    /// How the database stands that other gateways fill too; none where there is none.
+    pub fn database(&self) -> Option<register::State> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(register::SharedFeed::state)
+    }
+
+    /// Tells the database which control snapshot is in force, so that a gateway that lags is seen.
+    pub fn in_force(&self, snapshot: &str) {
+        if let Some(database) = &*self.database.lock().unwrap_or_else(PoisonError::into_inner) {
+            database.snapshot(snapshot);
+        }
     }
 
     /// How many shares were granted under each grant since then. Covers what was durable at the last start or
@@ -359,6 +377,8 @@ impl Ledger {
             // A thread that panicked has said so on standard error already.
             let _ = thread.join();
         }
+        // The last: it registers what was written and signed at the end.
+        drop(self.database.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

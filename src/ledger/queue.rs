@@ -12,9 +12,10 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::entry::Draft;
+use super::entry::{Draft, Effect};
 use super::journal::Salt;
 use super::receipt::Sealed;
+use super::register::Gate;
 use super::{Committed, Unavailable};
 use crate::sys;
 
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     pub(super) last_sync: AtomicU64,
     /// No share while the witnesses have been missing for too long; settlements and refusals are recorded all the same.
     pub(super) held: AtomicBool,
+    /// Where shares wait for the register: who tells it of each batch.
+    pub(super) gate: OnceLock<Gate>,
     /// The register that shares wait for takes nothing now.
     pub(super) unregistered: AtomicBool,
     /// Entries under the newest witnessed checkpoint.
@@ -71,6 +74,8 @@ pub(super) struct Waiting {
     pub(super) drafts: Vec<Draft>,
     pub(super) salts: Vec<Salt>,
     pub(super) ticket: Arc<Ticket>,
+    /// What the shares among them wait for where the register gates them: durable there too.
+    pub(super) registered: Option<Arc<Ticket>>,
     bytes: usize,
     since: Instant,
 }
@@ -86,7 +91,19 @@ enum TicketState {
     Unregistered,
 }
 
+impl Waiting {
+    /// Nothing of it is known to be durable.
+    pub(super) fn failed(&self) {
+        self.ticket.failed();
+        self.registered.iter().for_each(|ticket| ticket.failed());
+    }
+}
+
 impl Ticket {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(TicketState::Waiting(Vec::new()))))
+    }
+
     fn lock(&self) -> MutexGuard<'_, TicketState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,6 +141,7 @@ impl Shared {
             batches: AtomicU64::new(0),
             last_sync: AtomicU64::new(0),
             held: AtomicBool::new(false),
+            gate: OnceLock::new(),
             unregistered: AtomicBool::new(false),
             witnessed_size: AtomicU64::new(0),
         }
@@ -147,7 +165,7 @@ impl Shared {
             (state.entries, state.bytes) = (0, 0);
             std::mem::take(&mut state.waiting)
         };
-        waiting.iter().for_each(|batch| batch.ticket.failed());
+        waiting.iter().for_each(Waiting::failed);
         self.changed.notify_all();
         std::mem::take(&mut self.published().wakers).into_iter().for_each(Waker::wake);
     }
@@ -229,14 +247,17 @@ impl Shared {
             Some(waiting) if waiting.bytes + bytes <= self.most_batch => waiting,
             full => {
                 state.waiting.extend(full);
-                let ticket = Arc::new(Ticket(Mutex::new(TicketState::Waiting(Vec::new()))));
-                Waiting { first: index, drafts: Vec::new(), salts: Vec::new(), ticket, bytes: 0, since: sys::instant() }
+                let registered = self.gate.get().map(|_| Ticket::new());
+                let (drafts, salts, ticket) = (Vec::new(), Vec::new(), Ticket::new());
+                Waiting { first: index, drafts, salts, ticket, registered, bytes: 0, since: sys::instant() }
             }
         };
+        // Only a share waits for the register: a refusal or a settlement shows nothing to anybody.
+        let ticket = waiting.registered.as_ref().filter(|_| draft.effect == Effect::Opens).unwrap_or(&waiting.ticket);
+        let place = (index, waiting.first, ticket.clone());
         waiting.bytes += bytes;
         waiting.drafts.push(draft);
         waiting.salts.extend(salt);
-        let place = (index, waiting.first, waiting.ticket.clone());
         state.waiting.push_back(waiting);
         place
     }
@@ -332,7 +353,7 @@ impl Settling {
         let mut state = shared.lock();
         if shared.fault.get().is_none() {
             let salt = match draft.effect {
-                super::entry::Effect::Closes(granted) => salt.map(|salt| (granted, salt)),
+                Effect::Closes(granted) => salt.map(|salt| (granted, salt)),
                 _ => None,
             };
             shared.queue(&mut state, draft, salt);

@@ -6,6 +6,7 @@
 
 mod check;
 mod feed;
+mod postgres;
 mod reader;
 mod row;
 mod sqlite;
@@ -16,6 +17,8 @@ pub use check::check;
 #[cfg(test)]
 pub(super) use feed::catch_up;
 pub use feed::{Feed, State, rebuild};
+pub(super) use postgres::Gate;
+pub use postgres::{Database, Registered, SharedFeed};
 pub use reader::{Fact, Reader};
 pub(super) use row::{Row, pairs};
 

@@ -54,17 +54,21 @@ impl Writer {
     /// Runs until the ledger closes or the disk fails.
     pub(super) fn run(mut self, shared: &Shared, backlog: &Backlog) {
         while let Some(waiting) = shared.next() {
-            let ticket = waiting.ticket.clone();
+            let (ticket, registered) = (waiting.ticket.clone(), waiting.registered.clone());
             // Whatever happens in there, those who wait are told; after a panic nothing is known of the disk.
             let committed = catch_unwind(AssertUnwindSafe(|| self.commit(waiting, shared)));
             match committed.unwrap_or_else(|_| Err((PathBuf::from("writer"), io::Error::other("the writer panicked")))) {
                 Ok(batch) => {
+                    if let (Some(gate), Some(registered)) = (shared.gate.get(), &registered) {
+                        gate.push(registered, &batch, self.last);
+                    }
                     ticket.durable(batch.clone(), self.last);
                     backlog.push(batch);
                 }
                 Err((path, error)) => {
                     shared.poison(path, error);
                     ticket.failed();
+                    registered.iter().for_each(|ticket| ticket.failed());
                     break;
                 }
             }

@@ -76,7 +76,18 @@ async fn two_gateways_register_all_they_share_through_kills_of_either_and_of_the
     }
     assert_eq!(database.psql("select string_agg(log, ' ' order by log) from kanhe.gateways"), logs.join(" "));
     // Asked across all logs, by a department or the sharing authority.
-    let output = worlds[0].kanhe(&["--format", "json", "ledger", "query", "--log", "all", "--kind", "share.granted", "--resource", "psb.population"]);
+    let output = worlds[0].kanhe(&[
+        "--format",
+        "json",
+        "ledger",
+        "query",
+        "--log",
+        "all",
+        "--kind",
+        "share.granted",
+        "--resource",
+        "psb.population",
+    ]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines: Vec<Value> = String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 62, "every share of both, once");
@@ -93,7 +104,8 @@ async fn where_shares_wait_for_the_register_none_is_answered_before_it_is_there(
     let gateway = world.serve();
     for _ in 0..5 {
         let receipt = share(&gateway, &world).await.receipt();
-        let found = database.psql(&format!("select count(*) from kanhe.entries where index = {} and kind = 'share.granted'", receipt.index));
+        let found =
+            database.psql(&format!("select count(*) from kanhe.entries where index = {} and kind = 'share.granted'", receipt.index));
         assert_eq!(found, "1", "answered, and so registered");
     }
     // Under load, the database goes: whatever is answered is registered, the rest is refused.
@@ -144,8 +156,7 @@ async fn where_shares_wait_for_the_register_none_is_answered_before_it_is_there(
     gateway.stop();
     registered(&database, &world, "gw-1.test.example");
     // What was granted here but not registered in time was never answered, and says so.
-    let granted: BTreeSet<u64> =
-        world.entries(&["--kind", "share.granted"]).iter().map(|line| line["index"].as_u64().unwrap()).collect();
+    let granted: BTreeSet<u64> = world.entries(&["--kind", "share.granted"]).iter().map(|line| line["index"].as_u64().unwrap()).collect();
     for line in world.entries(&["--kind", "share.settled"]) {
         let of = line["entry"]["receipt_of"].as_u64().unwrap();
         if line["entry"]["outcome"] == "complete" {

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use clap::Args;
 
 use super::super::{Exit, Format, Settings, open_config, print_trouble};
-use super::{Trouble, moment, names, register, say_broken, sheet, table};
+use super::{Trouble, across, moment, names, register, say_broken, sheet, table};
 use crate::lang::Text;
 use crate::ledger::export::write_line;
 use crate::ledger::inbox::{Administrative, Member};
@@ -76,6 +76,9 @@ pub(super) struct QueryArgs {
     /// 查询个人信息主体的原因，记入台账 · why a person is looked up; recorded in the ledger
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// 在各网关共用的登记库中检索：某一台账的名称，或 all · ask the register of several gateways: a log's name, or all
+    #[arg(long, value_name = "NAME|all", conflicts_with = "after")]
+    log: Option<String>,
     /// 最多条数 · at most so many
     #[arg(long)]
     limit: Option<u64>,
@@ -89,9 +92,13 @@ pub(super) fn run(args: QueryArgs, settings: &Settings) -> Result<Exit, Trouble>
     let keys = keys.transpose().map_err(|error| Trouble::Text(error.text()))?;
     let (limit, count, reason) = (args.limit.unwrap_or(u64::MAX), args.count, args.reason.clone());
     let from = args.after.map_or(0, |after| after.saturating_add(1));
+    let log = args.log.clone();
     let filter = filter(args, keys.as_ref())?;
     if filter.subject.is_some() || reason.is_some() {
         record_lookup(&config, &filter, reason.as_deref(), settings)?;
+    }
+    if let Some(log) = log {
+        return across::run(&config, &log, &filter, limit, count, settings);
     }
     if count { count_all(&config, &filter, from, limit, settings) } else { print_all(&config, &filter, from, limit, settings) }
 }

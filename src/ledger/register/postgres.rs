@@ -63,7 +63,11 @@ pub(super) struct Postgres {
 impl Postgres {
     /// Connects. `entry_at` gives the log's entry at an index: a register that holds another history of this log is not gone
     /// on with.
-    pub(super) fn open(database: &Database, log: &str, entry_at: impl FnOnce(u64) -> Result<Option<Vec<u8>>, Broken>) -> Result<Self, Broken> {
+    pub(super) fn open(
+        database: &Database,
+        log: &str,
+        entry_at: impl FnOnce(u64) -> Result<Option<Vec<u8>>, Broken>,
+    ) -> Result<Self, Broken> {
         let mut client = database.connect()?;
         let there: Option<String> = client.query_one("SELECT to_regclass('kanhe.entries')::text", &[])?.get(0);
         if there.is_none() {
@@ -72,7 +76,8 @@ impl Postgres {
             making.batch_execute(SCHEMA)?;
             making.commit()?;
         }
-        let last = client.query_opt("SELECT index, entry FROM kanhe.entries WHERE log = $1 ORDER BY time DESC, index DESC LIMIT 1", &[&log])?;
+        let last =
+            client.query_opt("SELECT index, entry FROM kanhe.entries WHERE log = $1 ORDER BY time DESC, index DESC LIMIT 1", &[&log])?;
         let end = match last {
             None => 0,
             Some(row) => {
@@ -90,7 +95,7 @@ impl Postgres {
 
     /// Partitions for these months and the one after the last, so that none is made at midnight under load.
     fn partitions(&mut self, rows: &[Row<'_>]) -> Result<(), Broken> {
-        let zoned = |row: &Row<'_>| row.time.to_zoned(jiff::tz::TimeZone::UTC).date().first_of_month();
+        let zoned = |row: &Row<'_>| row.time.to_zoned_datetime(jiff::tz::TimeZone::UTC).date().first_of_month();
         let mut wanted: BTreeSet<_> = rows.iter().map(zoned).collect();
         let next = wanted.last().and_then(|last| last.checked_add(jiff::Span::new().months(1)).ok());
         wanted.extend(next);

@@ -18,6 +18,8 @@ pub struct Row<'a> {
     pub time: Timestamp,
     /// What can be searched for.
     pub members: Members<'a>,
+    /// The entry's exact bytes.
+    pub entry: &'a [u8],
 }
 
 /// The members that a register knows.
@@ -67,7 +69,7 @@ impl<'a> Row<'a> {
     pub fn read(index: u64, leaf: [u8; 32], entry: &'a [u8]) -> Self {
         let members: Members<'a> = serde_json::from_slice(entry).unwrap_or_default();
         let time = members.time.parse().unwrap_or(Timestamp::UNIX_EPOCH);
-        Self { index, leaf, time, members }
+        Self { index, leaf, time, members, entry }
     }
 }
 

@@ -59,6 +59,8 @@ impl Place {
             checkpoint_interval: Duration::from_millis(20),
             checkpoint_copy: None,
             register: config::Register::Off,
+            database: None,
+            gated: false,
             witnesses: crate::ledger::witness::Witnesses::default(),
         }
     }

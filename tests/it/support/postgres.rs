@@ -18,7 +18,8 @@ pub struct Postgres {
 
 /// Where Debian keeps the server's programs.
 fn program(name: &str) -> PathBuf {
-    let found = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin").join(name));
+    let found =
+        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin").join(name));
     found.filter(|path| path.exists()).max().unwrap_or_else(|| panic!("`{name}` is missing: tests/run installs the package postgresql"))
 }
 
@@ -57,7 +58,8 @@ impl Postgres {
     /// Starts the server, on the port that it had.
     pub fn run(&mut self) {
         for _ in 0..20 {
-            let port = if self.port == 0 { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() } else { self.port };
+            let port =
+                if self.port == 0 { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() } else { self.port };
             let folder = self.folder.path();
             let mut command = Command::new(program("postgres"));
             command.arg("-D").arg(folder.join("data")).arg("-p").arg(port.to_string()).arg("-k").arg(folder).current_dir("/");

@@ -19,11 +19,21 @@ const CONNECT: Duration = Duration::from_secs(3);
 const UNANSWERED: Duration = Duration::from_secs(10);
 
 /// A database, as `register` names it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Database {
+    /// As it is written; holds a password.
+    text: String,
     config: postgres::Config,
     ca: Option<PathBuf>,
 }
+
+impl PartialEq for Database {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.text, &self.ca) == (&other.text, &other.ca)
+    }
+}
+
+impl Eq for Database {}
 
 /// The password is not shown.
 impl fmt::Debug for Database {
@@ -46,7 +56,8 @@ impl Database {
                 _ => rest.push(pair),
             }
         }
-        let wrong = |error: &dyn fmt::Display| Text::new(format!("连接串有误：{error}"), format!("the connection string is wrong: {error}"));
+        let wrong =
+            |error: &dyn fmt::Display| Text::new(format!("连接串有误：{error}"), format!("the connection string is wrong: {error}"));
         let mut config = postgres::Config::from_str(&format!("{address}?{}", rest.join("&"))).map_err(|error| wrong(&error))?;
         let local = config.get_hosts().iter().all(|host| match host {
             Host::Tcp(name) => name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback()) || name == "localhost",
@@ -61,8 +72,8 @@ impl Database {
                 return Err(Text::new(zh, en));
             }
         };
-        config.connect_timeout(CONNECT).tcp_user_timeout(UNANSWERED).application_name("kanhe");
-        Ok(Self { config, ca })
+        config.connect_timeout(CONNECT).tcp_user_timeout(UNANSWERED).application_name("kanhe").options("-c statement_timeout=30s");
+        Ok(Self { text: text.to_owned(), config, ca })
     }
 
     /// A new connection.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::super::super::Config;
 use super::super::super::query;
 use super::super::super::queue::{Shared, Ticket};
 use super::super::super::receipt::Sealed;
@@ -38,6 +39,8 @@ enum Message {
     Batch(Waiting),
     /// The control snapshot in force.
     Snapshot(String),
+    /// The ledger has closed.
+    End,
 }
 
 /// Where the writer hands over what waits for the database.
@@ -66,16 +69,26 @@ impl Told {
     }
 }
 
-/// The feeding thread; it ends once this and every [`Gate`] are dropped.
+/// The feeding thread; it ends when this is dropped.
 pub struct SharedFeed {
     told: Arc<Told>,
-    sender: Option<mpsc::Sender<Message>>,
+    sender: mpsc::Sender<Message>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl SharedFeed {
-    /// Feeds the database with the log in `folder`; with `gated`, shares wait for it.
-    pub(in super::super::super) fn start(folder: &Path, log: &str, database: &Database, gated: Option<&Arc<Shared>>) -> io::Result<Self> {
+    /// Feeds the database that the configuration names, if it names one. Where shares wait for it, they do from now on.
+    pub(in super::super::super) fn of(config: &Config, shared: &Arc<Shared>) -> io::Result<Option<Self>> {
+        let Some(database) = &config.database else { return Ok(None) };
+        let feed = Self::start(&config.folder, &config.name, database, config.gated.then_some(shared))?;
+        if config.gated {
+            // Nothing was queued before: a second gate there is not.
+            let _ = shared.gate.set(feed.gate());
+        }
+        Ok(Some(feed))
+    }
+
+    fn start(folder: &Path, log: &str, database: &Database, gated: Option<&Arc<Shared>>) -> io::Result<Self> {
         let told = Arc::new(Told::default());
         let (sender, messages) = mpsc::channel();
         let feeding = Feeding {
@@ -88,9 +101,10 @@ impl SharedFeed {
             snapshot: None,
             retry: None,
             seen: None,
+            ended: false,
         };
         let thread = std::thread::Builder::new().name("ledger-database".to_owned()).spawn(move || feeding.run(&messages))?;
-        Ok(Self { told, sender: Some(sender), thread: Some(thread) })
+        Ok(Self { told, sender, thread: Some(thread) })
     }
 
     /// How the database stands.
@@ -99,22 +113,20 @@ impl SharedFeed {
     }
 
     /// Where the writer hands batches over.
-    pub(in super::super::super) fn gate(&self) -> Option<Gate> {
-        self.sender.clone().map(Gate)
+    fn gate(&self) -> Gate {
+        Gate(self.sender.clone())
     }
 
     /// Tells the database which control snapshot is in force here.
     pub fn snapshot(&self, digest: &str) {
-        if let Some(sender) = &self.sender {
-            // A thread that has ended has said why.
-            let _ = sender.send(Message::Snapshot(digest.to_owned()));
-        }
+        // A thread that has ended has said why.
+        let _ = self.sender.send(Message::Snapshot(digest.to_owned()));
     }
 }
 
 impl Drop for SharedFeed {
     fn drop(&mut self) {
-        self.sender.take();
+        let _ = self.sender.send(Message::End);
         // A thread that panicked has said so on standard error already.
         let _ = self.thread.take().map(JoinHandle::join);
     }
@@ -130,28 +142,27 @@ struct Feeding {
     snapshot: Option<String>,
     retry: Option<Instant>,
     seen: Option<Instant>,
+    ended: bool,
 }
 
 impl Feeding {
     fn run(mut self, messages: &mpsc::Receiver<Message>) {
         loop {
             let mut waiting = Vec::new();
-            match messages.recv_timeout(EVERY) {
-                Ok(message) => self.take(message, &mut waiting),
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    // What is signed by now is registered by now, where that is possible.
-                    let _ = self.round(&[]);
-                    return;
-                }
+            if let Ok(message) = messages.recv_timeout(EVERY) {
+                self.take(message, &mut waiting);
             }
             // One transaction for all that came meanwhile.
             while let Ok(message) = messages.try_recv() {
                 self.take(message, &mut waiting);
             }
+            // At the end, what is signed by now is registered by now, where that is possible.
             let done = self.round(&waiting);
             for Waiting { ticket, batch, time } in waiting {
                 if done { ticket.durable(batch, time) } else { ticket.unregistered() }
+            }
+            if self.ended {
+                return;
             }
         }
     }
@@ -163,6 +174,7 @@ impl Feeding {
                 self.snapshot = Some(digest);
                 self.seen = None;
             }
+            Message::End => self.ended = true,
         }
     }
 
@@ -222,7 +234,10 @@ impl Feeding {
                 true
             })?,
             (Some(_), Some(first)) if store.end() == first.batch.batch.first => {
-                let entries = waiting.iter().map(|waiting| &waiting.batch.batch).flat_map(|batch| (batch.first..).zip(batch.entries()).zip(&batch.leaves));
+                let entries = waiting
+                    .iter()
+                    .map(|waiting| &waiting.batch.batch)
+                    .flat_map(|batch| (batch.first..).zip(batch.entries()).zip(&batch.leaves));
                 let rows: Vec<_> = entries.map(|((index, entry), leaf)| Row::read(index, *leaf, entry)).collect();
                 store.add(&rows)?;
             }

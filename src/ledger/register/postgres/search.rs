@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::ToSql;
 
 use super::super::Broken;
 use super::Database;
+use crate::ledger::journal::leaf;
 use crate::ledger::query::Filter;
 
 /// One entry of some gateway's log.
@@ -19,6 +21,13 @@ pub struct Registered {
     pub index: u64,
     /// Its exact bytes.
     pub entry: Vec<u8>,
+}
+
+impl Registered {
+    /// The entry's leaf, in base64.
+    pub fn leaf(&self) -> String {
+        BASE64_STANDARD.encode(leaf(&self.entry))
+    }
 }
 
 /// What the table has columns of; the rest of a filter is decided by the entry itself.
