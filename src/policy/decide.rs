@@ -20,8 +20,7 @@ use super::reads::Reads;
 use super::{Circumstances, Policies};
 use crate::catalogue::route::Target;
 use crate::catalogue::{Item, Kind, Sharing};
-use crate::disclosure::json::Compiled;
-use crate::disclosure::{ContentKind, Form, Plan, PlannedItem};
+use crate::disclosure::{Compiled, ContentKind, Form, Plan, PlannedItem};
 use crate::identity::Subject;
 use crate::purpose::{Grant, Scenario};
 
