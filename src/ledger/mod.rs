@@ -21,6 +21,7 @@
 mod checkpoint;
 mod config;
 pub mod entry;
+pub mod inbox;
 mod journal;
 mod keys;
 mod open_error;
@@ -31,6 +32,7 @@ mod snapshots;
 mod tree;
 pub mod verify;
 mod volume;
+pub mod witness;
 mod writer;
 
 #[cfg(test)]
@@ -81,6 +83,8 @@ pub enum Unavailable {
     Closing,
     /// Too many entries wait.
     Overloaded,
+    /// The witnesses have been missing for longer than the grace period.
+    Unwitnessed,
 }
 
 impl fmt::Display for Unavailable {
@@ -89,6 +93,7 @@ impl fmt::Display for Unavailable {
             Self::Poisoned => "ledger cannot be written",
             Self::Closing => "ledger is closing",
             Self::Overloaded => "too many entries wait for the ledger",
+            Self::Unwitnessed => "the ledger's checkpoints find too few witnesses",
         })
     }
 }
@@ -100,6 +105,8 @@ impl std::error::Error for Unavailable {}
 pub enum Health {
     /// They can.
     Ok,
+    /// Not until enough witnesses have cosigned again.
+    Unwitnessed,
     /// Not until a restart.
     Poisoned {
         /// What could not be written.
@@ -124,6 +131,8 @@ pub struct Stats {
     pub lag: Duration,
     /// How long the last write and sync took.
     pub last_sync: Duration,
+    /// Entries under the newest witnessed checkpoint.
+    pub witnessed: u64,
 }
 
 /// The ledger, open for writing.
@@ -133,6 +142,7 @@ pub struct Ledger {
     shared: Arc<Shared>,
     closed_unknown: u64,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    inbox: Mutex<Option<inbox::Watch>>,
     /// Held while the ledger is open: two writers would make two histories.
     _lock: File,
 }
@@ -181,11 +191,15 @@ impl Ledger {
             shared,
             closed_unknown: left_open.len() as u64,
             threads: Mutex::new(threads),
+            inbox: Mutex::default(),
             _lock: lock,
         };
         ledger
             .close_unknown(&left_open)
             .map_err(|_| OpenError::refused(&config.folder, "无法补记未结的提供", "open shares cannot be closed"))?;
+        let watch = inbox::Watch::start(&ledger.folder, &ledger.shared);
+        let watch = watch.map_err(|error| OpenError::io(&ledger.folder.join("inbox"), &error))?;
+        *ledger.inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
         Ok(ledger)
     }
 
@@ -236,6 +250,7 @@ impl Ledger {
     /// Whether shares can be recorded.
     pub fn health(&self) -> Health {
         match self.shared.fault() {
+            None if self.shared.held.load(Ordering::Relaxed) => Health::Unwitnessed,
             None => Health::Ok,
             Some(fault) => Health::Poisoned { path: fault.path.clone(), error: fault.error.to_string() },
         }
@@ -252,6 +267,7 @@ impl Ledger {
             queued,
             lag: since.map_or(Duration::ZERO, |since| since.elapsed()),
             last_sync: Duration::from_nanos(self.shared.last_sync.load(Ordering::Relaxed)),
+            witnessed: self.shared.witnessed_size.load(Ordering::Relaxed),
         }
     }
 
@@ -273,6 +289,7 @@ impl Ledger {
     }
 
     fn stop(&self) {
+        drop(self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.shared.begin_close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {

@@ -16,6 +16,7 @@ use super::*;
 
 mod faults;
 mod files;
+mod inbox;
 mod recovery;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -55,6 +56,7 @@ impl Place {
             subject_keys_old: Vec::new(),
             checkpoint_interval: Duration::from_millis(20),
             checkpoint_copy: None,
+            witnesses: crate::ledger::witness::Witnesses::default(),
         }
     }
 
