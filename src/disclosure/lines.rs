@@ -13,7 +13,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(machine: Machine) -> Self {
-        Self { machine }
+        Self { machine: machine.leaving_nothing() }
     }
 
     /// Reads a line to its end.
@@ -125,7 +125,9 @@ mod tests {
 
     #[test]
     fn a_document_ends_with_its_line() {
-        for input in ["{\"name\":\n\"张三\"}\n", "{\"name\":1}{\"name\":2}\n", "{\"name\":1", "7\n", "{\"a\":1,\"a\":2}\n", "{}\n{}\n{}\n{}\n"] {
+        for input in
+            ["{\"name\":\n\"张三\"}\n", "{\"name\":1}{\"name\":2}\n", "{\"name\":1", "7\n", "{\"a\":1,\"a\":2}\n", "{}\n{}\n{}\n{}\n"]
+        {
             assert!(run(&plan(&["$.name"]), input).is_err(), "{input:?}");
         }
         // Names are compared within their own line.
@@ -136,7 +138,8 @@ mod tests {
     fn lines_of_other_regions_leave_nothing() {
         let mut plan = plan(&["$.name"]);
         plan.region = Some(Arc::from([JsonPath::parse("$.region").unwrap()]));
-        let lines = ["990102", "990101", "990103", "990101", "990101"].map(|region| format!("{{\"name\":\"张三\",\"region\":\"{region}\"}}"));
+        let lines =
+            ["990102", "990101", "990103", "990101", "990101"].map(|region| format!("{{\"name\":\"张三\",\"region\":\"{region}\"}}"));
         let (text, outcome) = run(&plan, &lines.join("\n")).unwrap();
         assert_eq!(text, "{\"name\":\"张*\"}\n".repeat(3));
         assert_eq!((outcome.records, outcome.rows_dropped, outcome.items["name"]["mask"]), (3, 2, 3));

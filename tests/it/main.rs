@@ -22,6 +22,7 @@ mod loader;
 mod origin;
 mod refusals;
 mod reload;
+mod rewriting;
 mod serve;
 mod share;
 mod streaming;

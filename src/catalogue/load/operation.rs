@@ -90,9 +90,8 @@ pub(super) fn read(table: Table<'_, '_>) -> (Operation, Place) {
 }
 
 fn content(table: &Table<'_, '_>) -> Option<ContentKind> {
-    let kinds =
-        [("json", ContentKind::Json), ("opaque", ContentKind::Opaque), ("ndjson", ContentKind::Ndjson), ("csv", ContentKind::Csv)];
-    table.choice_or("content", &kinds, Some(ContentKind::Json))
+    let kinds = [("json", ContentKind::Json), ("opaque", ContentKind::Opaque), ("ndjson", ContentKind::Ndjson), ("csv", ContentKind::Csv)];
+    table.choice_or("content", &kinds, ContentKind::Json)
 }
 
 fn parameters(table: &Table<'_, '_>) -> BTreeSet<String> {

@@ -76,13 +76,7 @@ fn quoted<'w>(window: &'w [u8], start: usize, last: bool, progress: &mut Progres
             None if !last => return Err(Fault::More),
             _ => {
                 let (end, next) = end(window, close + 1, last, Reason::Quote)?;
-                return Ok(Cell {
-                    raw: &window[start..=close],
-                    inner: &window[start + 1..close],
-                    doubled: progress.doubled,
-                    end,
-                    next,
-                });
+                return Ok(Cell { raw: &window[start..=close], inner: &window[start + 1..close], doubled: progress.doubled, end, next });
             }
         }
     }

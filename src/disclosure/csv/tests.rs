@@ -125,7 +125,9 @@ fn what_would_move_a_value_into_another_column_is_refused() {
         }
     }
     let wide: Vec<_> = (0..=MOST_COLUMNS).map(|number| format!("c{number}")).collect();
-    assert!(matches!(in_pieces(&usual(), wide.join(",").as_bytes(), 512, false), Err(Refused::Csv(error)) if error.reason == Reason::TooManyColumns));
+    assert!(
+        matches!(in_pieces(&usual(), wide.join(",").as_bytes(), 512, false), Err(Refused::Csv(error)) if error.reason == Reason::TooManyColumns)
+    );
     assert!(matches!(in_pieces(&usual(), b"\xff", 1, false), Err(Refused::Json(_))));
 }
 

@@ -14,8 +14,9 @@ fn filtered(records: &str, region: &str) -> Plan {
 }
 
 fn with_regions(plan: &Plan, input: &str, length: usize, limit: usize) -> Result<(String, Outcome), disclosure::Error> {
-    let regions: Box<dyn Regions> = Box::new(Only(HashMap::from([("990101", true), ("990102", false), ("990103", true)])));
-    let (mut stream, mut out) = (Arc::new(Compiled::new(plan)).stream(&pseudonyms(), Some(regions), limit), Vec::new());
+    let only = || Box::new(Only(HashMap::from([("990101", true), ("990102", false), ("990103", true)]))) as Box<dyn Regions>;
+    let regions = plan.region.is_some().then(only);
+    let (mut stream, mut out) = (Arc::new(Compiled::new(plan)).stream(&pseudonyms(), regions, limit), Vec::new());
     for piece in input.as_bytes().chunks(length) {
         stream.push(piece, &mut out)?;
     }
