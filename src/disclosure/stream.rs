@@ -77,8 +77,8 @@ impl Stream {
         if self.held.len() > self.limit { Err(self.too_large()) } else { Ok(()) }
     }
 
-    /// The origin's content is at its end.
-    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Outcome, Error> {
+    /// The origin's content is at its end. Nothing may be pushed after it.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<Outcome, Error> {
         let held = std::mem::take(&mut self.held);
         if self.text < held.len() {
             return Err(json::Error { at: self.offset + self.text as u64, reason: Reason::NotUtf8 }.into());

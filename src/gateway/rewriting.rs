@@ -140,12 +140,13 @@ impl Source {
                 }
                 (None, Some(piece)) if !piece.is_empty() => return Poll::Ready(Some(Ok(piece))),
                 (None, Some(_)) => {}
-                (rewriter, None) => {
-                    let Some(rewriter) = rewriter.take() else { return Poll::Ready(None) };
-                    settlement.disclosed(match rewriter.finish(&mut shown) {
-                        Ok(outcome) => outcome,
+                (None, None) => return Poll::Ready(None),
+                (Some(rewriter), None) => {
+                    match rewriter.finish(&mut shown) {
+                        Ok(outcome) => settlement.disclosed(outcome),
                         Err(error) => return Poll::Ready(Some(Err(error))),
-                    });
+                    }
+                    self.rewriter = None;
                 }
             }
             if !shown.is_empty() {

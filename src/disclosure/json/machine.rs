@@ -113,7 +113,8 @@ impl Machine {
             pseudonyms: pseudonyms.clone(),
             state: State::Value,
             frames: Vec::new(),
-            names: Names::default(),
+            // Each node, and where no node is.
+            names: Names::new(plan.nodes.len() + 1),
             nodes: Vec::new(),
             before: 0,
             progress: Progress::default(),
@@ -227,7 +228,7 @@ impl Machine {
                     (b'}', true, _) | (b']', false, _) => self.close(at),
                     (b',', true, State::After) => {
                         self.state = State::Name;
-                        Ok(at + 1)
+                        self.next_name(window, at + 1)
                     }
                     (b',', false, State::After) => {
                         self.element();
@@ -242,6 +243,17 @@ impl Machine {
                 }
             }
             State::Colon => Err(self.refused(at, Reason::Syntax)),
+        }
+    }
+
+    /// The name that follows a comma, where it follows at once and whole.
+    fn next_name(&mut self, window: &[u8], at: usize) -> Result<usize, Stop> {
+        if window.get(at) != Some(&b'"') {
+            return Ok(at);
+        }
+        match self.name(window, at, b'"') {
+            Err(Stop::More) => Ok(at),
+            read => read,
         }
     }
 
@@ -262,33 +274,69 @@ impl Machine {
         if byte != b'"' {
             return Err(self.refused(at, Reason::Syntax));
         }
+        let Some(Frame { seen: Some(seen), base, .. }) = self.frames.last_mut() else {
+            return Err(self.refused(at, Reason::Syntax));
+        };
+        let base = *base;
+        let end = match self.names.expected(seen, window, at) {
+            Some((end, leads)) => {
+                self.progress = Progress::default();
+                if let Some(node) = leads {
+                    self.enter(base, node);
+                }
+                self.write_name(&window[at..end]);
+                end
+            }
+            None => self.other_name(window, at, base)?,
+        };
+        if window.get(end) == Some(&b':') {
+            self.state = State::Value;
+            return Ok(end + 1);
+        }
+        self.state = State::Colon;
+        Ok(end)
+    }
+
+    /// Reads a name that was not expected.
+    fn other_name(&mut self, window: &[u8], at: usize, base: usize) -> Result<usize, Stop> {
         let end = scan::string(window, at, &mut self.progress).map_err(|fault| self.fault(fault))?;
         let escaped = std::mem::take(&mut self.progress).escaped;
         let raw = &window[at + 1..end - 1];
         let text = if escaped { Some(scan::unescape(self.text(raw, at)?)) } else { None };
         let name = text.as_ref().map_or(raw, |text| text.as_bytes());
-        let Some(Frame { seen: Some(seen), around, kept, base, .. }) = self.frames.last_mut() else {
+        let (nodes, plan) = (&self.nodes[self.own(base)..base], &self.plan);
+        let leads = || nodes.first().and_then(|node| plan.nodes[*node].member(name));
+        let Some(Frame { seen: Some(seen), .. }) = self.frames.last_mut() else {
             return Err(self.refused(at, Reason::Syntax));
         };
-        let (around, kept, base) = (*around, *kept, *base);
-        if let Err(reason) = self.names.note(seen, name) {
+        let noted = self.names.note(seen, name, leads);
+        if let Err(reason) = noted {
             return Err(self.refused(at, reason));
         }
         self.descend(base, Some(name));
+        match text {
+            // A name that was spelt with escapes is written without those that JSON does not demand.
+            Some(text) => {
+                let mut spelt = Vec::new();
+                write_string(&mut spelt, &text);
+                self.write_name(&spelt);
+            }
+            None => self.write_name(&window[at..end]),
+        }
+        Ok(end)
+    }
+
+    /// Writes a name, quotes included, where its value may be shown.
+    fn write_name(&mut self, spelt: &[u8]) {
         self.before = self.out.len();
-        if around == Around::Copy || (around == Around::Filter && self.nodes.len() > base) {
-            if kept {
+        let Some(frame) = self.frames.last() else { return };
+        if frame.around == Around::Copy || (frame.around == Around::Filter && self.nodes.len() > frame.base) {
+            if frame.kept {
                 self.out.push(b',');
             }
-            match text {
-                // A name that was spelt with escapes is written without those that JSON does not demand.
-                Some(text) => write_string(&mut self.out, &text),
-                None => self.out.extend_from_slice(&window[at..end]),
-            }
+            self.out.extend_from_slice(spelt);
             self.out.push(b':');
         }
-        self.state = State::Colon;
-        Ok(end)
     }
 
     /// Bytes of the window as text; the window is UTF-8, and tokens end at ASCII.
@@ -305,10 +353,14 @@ impl Machine {
         }
     }
 
+    /// Where the innermost container's own nodes begin, which end at `base`.
+    fn own(&self, base: usize) -> usize {
+        self.frames.len().checked_sub(2).map_or(0, |outer| self.frames[outer].base).min(base)
+    }
+
     /// Puts down the nodes of a member, or of an element, of the innermost container, whose own end at `base`.
     fn descend(&mut self, base: usize, name: Option<&[u8]>) {
-        let from = self.frames.len().checked_sub(2).map_or(0, |outer| self.frames[outer].base);
-        for at in from..base {
+        for at in self.own(base)..base {
             let index = self.nodes[at];
             let node = &self.plan.nodes[index];
             let loops = node.loops;

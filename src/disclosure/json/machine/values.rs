@@ -16,6 +16,10 @@ impl Machine {
     /// What the nodes from `from` on say: the item, in the narrowest of their forms, whether the value is a record, and
     /// whether it is a record's region.
     fn place(&self, from: usize) -> (Option<usize>, bool, bool) {
+        if let [node] = self.nodes[from..] {
+            let node = &self.plan.nodes[node];
+            return (node.item, node.record, node.region);
+        }
         let (mut item, mut record, mut region) = (None, false, false);
         for node in &self.nodes[from..] {
             let node = &self.plan.nodes[*node];
@@ -130,8 +134,14 @@ impl Machine {
             Fate::Null => self.out.extend_from_slice(b"null"),
             Fate::Omitted => self.out.truncate(self.before),
         }
-        let seen = object.then(|| self.names.open());
         let (before, base) = (self.before, self.nodes.len());
+        // Where one node is, or none, a name always leads to the same.
+        let place = match &self.nodes[from..] {
+            [] => Some(self.plan.nodes.len()),
+            [node] if !self.plan.nodes[*node].loops => Some(*node),
+            _ => None,
+        };
+        let seen = object.then(|| self.names.open(place));
         let record = record && self.tally.filters();
         self.frames.push(Frame { seen, around: inner, fate, kept: false, record, before, base });
         self.state = State::First;
