@@ -79,10 +79,11 @@ pub enum Reason {
 }
 
 /// Reads content as strictly as an answer is judged, for request content whose subject is looked up.
-pub fn parse(input: &[u8]) -> Result<serde_json::Value, super::Error> {
+pub fn parse(input: &[u8]) -> Result<serde_json::Value, Error> {
     let text = std::str::from_utf8(input).map_err(|error| Error { at: error.valid_up_to() as u64, reason: Reason::NotUtf8 })?;
-    Machine::judging().end_document(input)?;
-    serde_json::from_str(text).map_err(|_| Error { at: 0, reason: Reason::Syntax }.into())
+    let otherwise = Error { at: 0, reason: Reason::Syntax };
+    Machine::judging().end_document(input).map_err(|error| if let super::Error::Json(error) = error { error } else { otherwise })?;
+    serde_json::from_str(text).map_err(|_| otherwise)
 }
 
 impl Error {

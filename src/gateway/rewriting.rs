@@ -9,6 +9,7 @@ use hyper::{Response, StatusCode};
 
 use super::content::Content;
 use super::refusal::Refusal;
+use super::verifying::{self, Claimed};
 use super::{Counted, Shared};
 use crate::disclosure::head::{self, Verdict};
 use crate::disclosure::{self, ContentKind};
@@ -44,9 +45,13 @@ pub(super) struct Source {
 pub async fn disclose(
     shared: &Shared,
     intent: &Intent,
+    claimed: Option<&Claimed>,
     answer: Result<Response<Answer>, origin::Error>,
     settlement: &mut Settlement,
 ) -> Result<Disclosed, Refusal> {
+    if let Some(claimed) = claimed {
+        return verifying::disclose(shared, intent, claimed, answer, settlement).await;
+    }
     let (parts, answer) = answer?.into_parts();
     let status = parts.status;
     settlement.status(status);
@@ -124,8 +129,7 @@ impl Source {
         loop {
             let piece = match ready!(self.answer.poll_piece(context)) {
                 Some(Err(error)) => {
-                    tracing::warn!(%error, "an origin's answer broke off");
-                    return Poll::Ready(Some(Err(disclosure::Error::BrokenOff)));
+                    return Poll::Ready(Some(Err(broken_off(error))));
                 }
                 Some(Ok(piece)) => Some(piece),
                 None => None,
@@ -164,7 +168,18 @@ impl Source {
     }
 }
 
+pub(super) fn broken_off(error: origin::BrokenOff) -> disclosure::Error {
+    tracing::warn!(%error, "an origin's answer broke off");
+    disclosure::Error::BrokenOff
+}
+
 impl Disclosed {
+    /// The yes or no to a claim, which shows no item.
+    pub(super) fn verified(content: Bytes) -> Self {
+        let content_type = Some(HeaderValue::from_static("application/json"));
+        Self { status: StatusCode::OK, content: Kept::Whole(content), content_type, shown: None }
+    }
+
     /// Step 9: needs the receipt; the content owns the settlement from here.
     pub fn reply(self, receipt: &Receipt, settlement: Settlement, counted: Counted, drain: Drain) -> Response<Content> {
         let content = match self.content {

@@ -119,7 +119,7 @@ async fn head_leaks_no_size_and_an_empty_answer_is_empty() {
         let head = get(&gateway, &world, speak, "HEAD", "/rows/head").await;
         assert_eq!((head.status, head.content.len()), (200, 0));
         assert_ne!(head.fields.get("content-length").map(|length| length.as_bytes()), Some(&b"31415"[..]));
-        let nothing = get(&gateway, &world, speak, "GET", "/rows/nothing").await;
+        let nothing = get(&gateway, &world, speak, "GET", "/rows/no-content").await;
         assert_eq!((nothing.status, nothing.content.len()), (204, 0));
         let entry = tokio::task::block_in_place(|| settled(&world, nothing.receipt().index));
         assert_eq!((&entry["outcome"], &entry["bytes"]), (&json!("complete"), &json!(0)));
@@ -177,7 +177,11 @@ async fn curl_sees_the_failure() {
         for script in LATE {
             let (code, told) = curl(script);
             // 18: a part of the file; 56: receiving failed; 92: the HTTP/2 stream was reset, perhaps before its head came.
-            assert!(matches!((code, told.as_str()), (Some(18 | 56 | 92), told) if told == spoken) || (code, told.as_str()) == (Some(92), "0 000"), "{version} {script}: {code:?} {told}");
+            assert!(
+                matches!((code, told.as_str()), (Some(18 | 56 | 92), told) if told == spoken)
+                    || (code, told.as_str()) == (Some(92), "0 000"),
+                "{version} {script}: {code:?} {told}"
+            );
         }
     }
 }

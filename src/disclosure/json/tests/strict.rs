@@ -146,7 +146,7 @@ fn what_is_not_json_is_refused() {
     for (reason, inputs) in REFUSED {
         for input in *inputs {
             assert_eq!(refused(&everything(), input), *reason, "{input:?}");
-            assert!(matches!(parse(input.as_bytes()), Err(disclosure::Error::Json(error)) if error.reason == *reason), "{input:?}");
+            assert_eq!(parse(input.as_bytes()).unwrap_err().reason, *reason, "{input:?}");
         }
     }
 }
@@ -192,5 +192,5 @@ fn every_cut_is_refused() {
 fn parse_keeps_what_it_reads() {
     let value = parse(r#" {"id_number":"110101199001011234","n":12345678901234567890123} "#.as_bytes()).unwrap();
     assert_eq!(value.to_string(), r#"{"id_number":"110101199001011234","n":12345678901234567890123}"#);
-    assert!(matches!(parse(br#"{"a":1,"\u0061":2}"#), Err(disclosure::Error::Json(error)) if error.reason == Reason::DuplicateName));
+    assert_eq!(parse(br#"{"a":1,"\u0061":2}"#).unwrap_err().reason, Reason::DuplicateName);
 }
