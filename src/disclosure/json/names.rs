@@ -53,7 +53,7 @@ pub(super) struct Seen {
     next: usize,
     base: usize,
     count: usize,
-    many: Option<Box<HashSet<u64, RandomState>>>,
+    many: Option<HashSet<u64, RandomState>>,
 }
 
 impl Names {
@@ -121,7 +121,7 @@ impl Names {
                 if few.len() < FEW {
                     self.few.push(hash);
                 } else {
-                    seen.many = Some(Box::new(self.few.drain(seen.base..).chain([hash]).collect()));
+                    seen.many = Some(self.few.drain(seen.base..).chain([hash]).collect());
                 }
                 fresh
             }
