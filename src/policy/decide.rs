@@ -115,27 +115,27 @@ pub(super) fn decide_cold(policies: &Policies, call: &Call<'_>) -> (Option<Reads
 }
 
 /// An item and the policies to ask for each form that comes into question, widest first.
-struct Candidate<'c> {
-    item: &'c Item,
-    lineage: &'c Lineage,
-    forms: Vec<(Form, Arc<Slice>)>,
+pub(super) struct Candidate<'c> {
+    pub(super) item: &'c Item,
+    pub(super) lineage: &'c Lineage,
+    pub(super) forms: Vec<(Form, Arc<Slice>)>,
 }
 
 /// Everything that one call's questions share.
-struct Judge<'c> {
+pub(super) struct Judge<'c> {
     policies: &'c Policies,
     call: &'c Call<'c>,
-    asset: &'c Asset,
-    principal: EntityUid,
-    context: Context,
-    entities: Entities,
-    share: Arc<Slice>,
-    candidates: Vec<Candidate<'c>>,
-    reads: Reads,
+    pub(super) asset: &'c Asset,
+    pub(super) principal: EntityUid,
+    pub(super) context: Context,
+    pub(super) entities: Entities,
+    pub(super) share: Arc<Slice>,
+    pub(super) candidates: Vec<Candidate<'c>>,
+    pub(super) reads: Reads,
 }
 
 impl<'c> Judge<'c> {
-    fn new(policies: &'c Policies, call: &'c Call<'c>) -> Result<Self, String> {
+    pub(super) fn new(policies: &'c Policies, call: &'c Call<'c>) -> Result<Self, String> {
         let resource = &call.target.resource;
         let registered = &policies.registered;
         let asset = registered.asset(&resource.id).ok_or_else(|| format!("resource `{}` is not in this snapshot", resource.id))?;
@@ -208,7 +208,7 @@ impl<'c> Judge<'c> {
         Ok(Decision { policies, flags: flags.into_iter().collect(), plan: Arc::new(plan), compiled, effective_grade })
     }
 
-    fn ask(&self, action: EntityUid, resource: &EntityUid, slice: &Slice, schema: Option<&Schema>) -> Result<Asked, Denial> {
+    pub(super) fn ask(&self, action: EntityUid, resource: &EntityUid, slice: &Slice, schema: Option<&Schema>) -> Result<Asked, Denial> {
         let request = Request::new(self.principal.clone(), action, resource.clone(), self.context.clone(), schema)
             .map_err(|error| Denial::incident(error.to_string()))?;
         let response = self.policies.authorizer.is_authorized(&request, &slice.policies, &self.entities);
@@ -221,7 +221,7 @@ impl<'c> Judge<'c> {
         Ok(Asked { allowed: response.decision() == Answer::Allow, reasons })
     }
 
-    fn names(&self, ids: &BTreeSet<cedar_policy::PolicyId>) -> Vec<Arc<str>> {
+    pub(super) fn names(&self, ids: &BTreeSet<cedar_policy::PolicyId>) -> Vec<Arc<str>> {
         let mut names: Vec<Arc<str>> = ids.iter().filter_map(|id| Some(self.policies.known.get(id)?.id.clone())).collect();
         names.sort_unstable();
         names
@@ -229,9 +229,9 @@ impl<'c> Judge<'c> {
 }
 
 /// Cedar's answer to one question.
-struct Asked {
-    allowed: bool,
-    reasons: BTreeSet<cedar_policy::PolicyId>,
+pub(super) struct Asked {
+    pub(super) allowed: bool,
+    pub(super) reasons: BTreeSet<cedar_policy::PolicyId>,
 }
 
 impl Call<'_> {

@@ -54,7 +54,7 @@ pub(super) fn load(sources: &Sources, world: World<'_>, problems: &Problems) -> 
     if !problems.is_ok() {
         return None;
     }
-    let known = policies.iter().map(|read| (read.policy.id().clone(), Known::of(&read.policy))).collect::<HashMap<_, _>>();
+    let known = policies.iter().map(|read| (read.policy.id().clone(), Known::of(read))).collect::<HashMap<_, _>>();
     match Index::new(policies.into_iter().map(|read| read.policy).collect(), &schema) {
         Ok(index) => {
             let authorizer = cedar_policy::Authorizer::new();
@@ -68,9 +68,9 @@ pub(super) fn load(sources: &Sources, world: World<'_>, problems: &Problems) -> 
 }
 
 impl Known {
-    fn of(policy: &Policy) -> Self {
-        let flag = policy.annotation("flag").map(Arc::from);
-        Self { id: Arc::from(policy.id().to_string()), flag }
+    fn of(read: &Read) -> Self {
+        let flag = read.policy.annotation("flag").map(Arc::from);
+        Self { id: Arc::from(read.policy.id().to_string()), flag, place: read.place.clone() }
     }
 }
 

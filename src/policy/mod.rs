@@ -7,6 +7,7 @@
 //! - `index` finds the policies that a request can satisfy by their scope alone;
 //! - `decide` asks for the share, then for each item from the widest form to the narrowest;
 //! - `cache` keeps decisions under exactly those circumstances that `reads` finds in the policies;
+//! - `explain` tells officers why a call comes out as it does, and what would change that;
 //! - `supposed` binds and decides calls that nobody makes; `suite` runs the officers' test cases on them.
 
 mod cache;
@@ -14,6 +15,7 @@ mod conform;
 mod context;
 pub mod decide;
 mod entities;
+pub mod explain;
 mod index;
 mod load;
 mod reads;
@@ -41,7 +43,7 @@ use crate::identity::Subject;
 use crate::identity::parties::Parties;
 use crate::purpose::Purposes;
 use crate::purpose::bind::Bound;
-use crate::written::Problems;
+use crate::written::{Place, Problems};
 
 /// The texts that policies are loaded from, each with its path relative to the control folder.
 #[derive(Clone, Debug, Default)]
@@ -103,6 +105,7 @@ pub struct Policies {
 struct Known {
     id: Arc<str>,
     flag: Option<Arc<str>>,
+    place: Place,
 }
 
 impl Policies {
