@@ -1,6 +1,10 @@
 //! Past decisions again: what an entry of the ledger says of a call, put to a control snapshot as the call itself was.
 //! An entry holds what its decision rested on; what it does not hold is said and counted, never guessed.
 
+mod change;
+mod run;
+mod selfcheck;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -9,6 +13,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+
+pub use change::{Change, Group};
+pub use run::{Range, Report, replay};
+pub use selfcheck::{Difference, Reproduced, self_check};
 
 use crate::identity::TokenScope;
 use crate::lang::Text;
@@ -91,6 +99,15 @@ pub enum Cannot {
 }
 
 impl Cannot {
+    /// The word in reports.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Undecided => "undecided",
+            Self::Unrecorded(_) => "unrecorded",
+            Self::Gone(_) => "gone",
+        }
+    }
+
     /// For people.
     pub fn text(&self) -> Text {
         match self {

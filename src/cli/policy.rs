@@ -1,6 +1,7 @@
 //! `kanhe policy`: what officers ask of their policies. Each question has a file of its own.
 
 mod explain;
+mod replay;
 mod test;
 
 use std::path::Path;
@@ -25,6 +26,8 @@ enum Command {
     Test(test::TestArgs),
     /// 说明一次调用为何放行或不放行，以及谁能得到什么 · why a call comes out as it does, and who may get what
     Explain(Box<explain::ExplainArgs>),
+    /// 用候选策略重放台账中的决定 · recorded decisions again, under a candidate
+    Replay(replay::ReplayArgs),
 }
 
 /// Runs the command.
@@ -32,6 +35,7 @@ pub fn run(args: PolicyArgs, settings: &Settings) -> Exit {
     match args.command {
         Command::Test(args) => test::run(&args, settings),
         Command::Explain(args) => explain::run(*args, settings),
+        Command::Replay(args) => replay::run(&args, settings),
     }
 }
 

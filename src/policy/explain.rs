@@ -21,7 +21,7 @@ use super::entities::{action, item_id};
 use super::index::Slice;
 use super::supposed::{Refused, Supposed};
 use super::{Policies, World};
-use crate::catalogue::{Item, Sharing};
+use crate::catalogue::{Item, Kind, Sharing};
 use crate::disclosure::{ContentKind, Form};
 use crate::lang::Text;
 use crate::purpose::bind::WouldWork;
@@ -216,7 +216,8 @@ impl Teller<'_, '_> {
     fn item(&self, candidate: &super::decide::Candidate<'_>) -> ItemWhy {
         let item = candidate.item;
         let mut why = ItemWhy { name: item.name.clone(), form: None, steps: Vec::new() };
-        for form in Form::SHOWN {
+        let forms: &[Form] = if self.call.target.operation.kind == Kind::Verify { &[Form::Compare] } else { &Form::SHOWN };
+        for &form in forms {
             let slice = candidate.forms.iter().find(|(asked, _)| *asked == form).map(|(_, slice)| slice);
             let asked = slice.map(|slice| self.question(form.name(), &candidate.lineage.uid, slice));
             let allowed = asked.as_ref().is_some_and(|question| question.allowed);
@@ -255,6 +256,7 @@ impl Teller<'_, '_> {
                 let id = &grant.id;
                 Text::new(format!("授权 `{id}` 没有列出此形式"), format!("grant `{id}` does not list this form"))
             }
+            _ if form == Form::Compare => Text::new("该操作不比对此项", "the operation does not compare it"),
             _ => Text::new("该操作不提供此形式", "the operation has no such form"),
         }
     }
