@@ -2,6 +2,8 @@
 //! is taken; a start that cannot be whole does not happen.
 
 mod reload;
+pub mod witness;
+mod witnessing;
 mod workers;
 
 use std::net::SocketAddr;
@@ -185,7 +187,7 @@ impl Gateway {
         let authenticator = Authenticator::start(&config.identity).await.map_err(|error| error.text())?;
         let ledger = Arc::new(Ledger::open(&config.ledger, create_ledger).map_err(|error| error.text())?);
         let listeners = (bind("gateway", config.listen).await?, bind("admin", config.admin.listen).await?);
-        let recorder = Recorder::new(ledger.clone(), &config.name);
+        let recorder = Recorder::new(ledger.clone());
         let quotas = restored_quotas(&ledger, &world.snapshot)?;
         ledger
             .store_snapshot(world.snapshot.hex(), &world.snapshot.files)
@@ -197,7 +199,7 @@ impl Gateway {
         let shared = Arc::new(Shared {
             snapshot: Arc::new(ArcSwap::from_pointee(world.snapshot)),
             tls: Arc::new(ArcSwapOption::from(world.tls)),
-            authenticator,
+            authenticator: Arc::new(authenticator),
             quotas,
             recorder,
             ledger,
@@ -217,6 +219,7 @@ impl Gateway {
             .map_err(|error| Error::trouble("无法启动工作线程", "a worker cannot start", error))?;
         let admin = Arc::new(admin::State {
             ledger: shared.ledger.clone(),
+            authenticator: shared.authenticator.clone(),
             metrics: shared.metrics.clone(),
             snapshot: shared.snapshot.clone(),
             in_flight: shared.in_flight.clone(),
@@ -234,6 +237,7 @@ impl Gateway {
     async fn run(mut self, announce: &Announce) -> Result<(), Error> {
         let (gateway, admin_listener) = self.listeners;
         let accepting = tokio::spawn(self.workers.accept(gateway, self.shared.limits.connections));
+        let witnessing = witnessing::start(&self.config.ledger.witnesses, &self.shared.ledger)?;
         let administering = tokio::spawn(admin::serve(admin_listener, self.admin.clone()));
         let mut second = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -260,6 +264,9 @@ impl Gateway {
         self.workers.stop();
         self.shared.recorder.stopped().await;
         self.shared.ledger.close();
+        if let Some(witnessing) = witnessing {
+            witnessing.abort();
+        }
         administering.abort();
         Ok(())
     }

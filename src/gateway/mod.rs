@@ -5,11 +5,13 @@ pub mod content;
 pub mod limits;
 pub mod listener;
 pub mod network;
+mod outliving;
 mod patience;
 pub mod pipeline;
 mod reading;
 pub mod refusal;
 mod rewriting;
+mod well_known;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -35,7 +37,7 @@ pub struct Shared {
     /// TLS of new connections.
     pub tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
     /// Who asks.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// What grants have been used for.
     pub quotas: Quotas,
     /// The only bridge between decisions and the ledger.

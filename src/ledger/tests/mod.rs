@@ -14,6 +14,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use super::entry::{Draft, Event, Settled, Share};
 use super::*;
 
+mod evidence;
 mod faults;
 mod files;
 mod inbox;
@@ -56,6 +57,7 @@ impl Place {
             subject_keys_old: Vec::new(),
             checkpoint_interval: Duration::from_millis(20),
             checkpoint_copy: None,
+            witnesses: crate::ledger::witness::Witnesses::default(),
         }
     }
 
