@@ -1,7 +1,9 @@
 //! `kanhe policy`: what officers ask of their policies. Each question has a file of its own.
 
 mod explain;
+mod format;
 mod replay;
+mod strict;
 mod test;
 
 use std::path::Path;
@@ -28,6 +30,10 @@ enum Command {
     Explain(Box<explain::ExplainArgs>),
     /// 用候选策略重放台账中的决定 · recorded decisions again, under a candidate
     Replay(replay::ReplayArgs),
+    /// 排版 · lay out Cedar files alike
+    Format(format::FormatArgs),
+    /// 列出比目录公布的使用条件更严的策略 · policies stricter than the catalogue's published conditions
+    Strict(strict::StrictArgs),
 }
 
 /// Runs the command.
@@ -36,6 +42,8 @@ pub fn run(args: PolicyArgs, settings: &Settings) -> Exit {
         Command::Test(args) => test::run(&args, settings),
         Command::Explain(args) => explain::run(*args, settings),
         Command::Replay(args) => replay::run(&args, settings),
+        Command::Format(args) => format::run(&args, settings),
+        Command::Strict(args) => strict::run(&args, settings),
     }
 }
 

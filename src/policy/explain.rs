@@ -5,6 +5,7 @@
 mod facts;
 mod flips;
 mod literals;
+mod strict;
 mod survey;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use cedar_policy::{Effect, EntityUid, Policy, PolicyId, Request};
 
 pub use facts::Fact;
 pub use flips::{Alternatives, Flip, Flips};
+pub use strict::{Ground, Stricter};
 pub use survey::{Asked, Row, Survey, Way};
 
 use super::decide::{Call, Judge};

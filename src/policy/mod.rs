@@ -16,6 +16,7 @@ mod context;
 pub mod decide;
 mod entities;
 pub mod explain;
+pub mod format;
 mod index;
 mod load;
 mod reads;
@@ -106,6 +107,8 @@ struct Known {
     id: Arc<str>,
     flag: Option<Arc<str>>,
     place: Place,
+    /// `@condition`: the published condition that it carries out.
+    condition: Option<Arc<str>>,
 }
 
 impl Policies {

@@ -143,6 +143,9 @@ mod tests {
         assert!(compare(&recorded, &Now::Refused("policy_denied")).is_empty());
         let granted = br#"{"kind":"share.granted","department":"d","resource":"p.r","scenario":"s","time":""}"#;
         let denied = compare(&Recorded::read(granted).unwrap(), &Now::Refused("policy_denied"));
-        assert_eq!(denied.iter().map(|group| (group.change, &*group.scenario, &*group.to)).collect::<Vec<_>>(), [(Change::Denied, "s", "policy_denied")]);
+        assert_eq!(
+            denied.iter().map(|group| (group.change, &*group.scenario, &*group.to)).collect::<Vec<_>>(),
+            [(Change::Denied, "s", "policy_denied")]
+        );
     }
 }

@@ -67,14 +67,17 @@ impl Reproduced {
     }
 }
 
+/// A snapshot, or why it cannot be had.
+type Loaded = Result<Arc<Snapshot>, Text>;
+
 /// Loaded snapshots, the latest asked for last.
 struct Snapshots<'s> {
     ledger: &'s Path,
-    kept: Mutex<Vec<(String, Result<Arc<Snapshot>, Text>)>>,
+    kept: Mutex<Vec<(String, Loaded)>>,
 }
 
 impl Snapshots<'_> {
-    fn get(&self, digest: Option<&str>) -> Result<Arc<Snapshot>, Text> {
+    fn get(&self, digest: Option<&str>) -> Loaded {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let name = digest.unwrap_or_default();
         let loaded = match kept.iter().position(|(known, _)| known == name) {
@@ -128,4 +131,3 @@ fn differs(recorded: &Recorded<'_>, snapshot: &Snapshot) -> Result<(), Text> {
         }
     }
 }
-

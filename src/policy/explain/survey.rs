@@ -13,7 +13,7 @@ use crate::catalogue::{Operation, Resource};
 use crate::disclosure::Form;
 use crate::identity::parties::{Department, Requester};
 use crate::policy::decide::Judge;
-use crate::policy::supposed::{Given, Supposed, state};
+use crate::policy::supposed::{Given, Made, Supposed, state};
 use crate::policy::{Policies, World};
 use crate::purpose::Scenario;
 
@@ -64,8 +64,11 @@ pub struct Way {
     /// The form.
     pub form: Form,
     /// Circumstances beside those of a plain call (no case, other network, outside working hours …), by name.
-    pub needs: BTreeMap<&'static str, String>,
+    pub needs: Needs,
 }
+
+/// Circumstances by name, with their values.
+pub(super) type Needs = BTreeMap<&'static str, String>;
 
 /// All rows, and how many ways to ask get nothing.
 #[derive(Debug, Default)]
@@ -80,9 +83,9 @@ pub struct Survey {
 type Choice = (&'static str, String, Arc<dyn Fn(&mut Setting)>);
 
 /// A combination under construction.
-struct Setting {
-    given: Given,
-    has_case: bool,
+pub(super) struct Setting {
+    pub(super) given: Given,
+    pub(super) has_case: bool,
 }
 
 impl Policies {
@@ -113,17 +116,17 @@ impl Policies {
     }
 }
 
-fn sorted<'m, T: 'm>(entries: impl Iterator<Item = (&'m Arc<str>, &'m T)>) -> Vec<&'m T> {
+pub(super) fn sorted<'m, T: 'm>(entries: impl Iterator<Item = (&'m Arc<str>, &'m T)>) -> Vec<&'m T> {
     let by_id: BTreeMap<&Arc<str>, &T> = entries.collect();
     by_id.into_values().collect()
 }
 
-struct Surveyor<'s> {
-    policies: &'s Policies,
-    world: World<'s>,
-    time: Timestamp,
-    alternatives: &'s Alternatives,
-    item: Option<&'s str>,
+pub(super) struct Surveyor<'s> {
+    pub(super) policies: &'s Policies,
+    pub(super) world: World<'s>,
+    pub(super) time: Timestamp,
+    pub(super) alternatives: &'s Alternatives,
+    pub(super) item: Option<&'s str>,
 }
 
 impl Surveyor<'_> {
@@ -133,32 +136,10 @@ impl Surveyor<'_> {
         scenario: &Scenario,
         (resource, operation): (&Arc<Resource>, &Arc<Operation>),
     ) -> Option<Row> {
-        let call = |setting: &Setting| Supposed {
-            requester: requester.clone(),
-            department: department.clone(),
-            roles: None,
-            scope: None,
-            resource: resource.clone(),
-            operation: operation.clone(),
-            stated: state(Some(&scenario.id), setting.has_case.then_some("case")),
-            time: self.time,
-            given: setting.given.clone(),
-        };
-        // With a case the call gets furthest: whether one is needed is found below.
-        let furthest = call(&Setting { given: plain(), has_case: true }).make(self.world).ok()?;
-        let dimensions = self.dimensions(&furthest, scenario);
-        let (combinations, cut) = combinations(&dimensions.iter().map(Vec::len).collect::<Vec<_>>());
+        let call = self.asking((requester, department), scenario, (resource, operation));
+        let (furthest, settings, cut) = self.settings(&call, scenario)?;
         let mut items: BTreeMap<Arc<str>, Vec<Way>> = BTreeMap::new();
-        for combination in combinations {
-            let mut setting = Setting { given: plain(), has_case: false };
-            let mut needs = BTreeMap::new();
-            // Choice 0 is that of a plain call.
-            for (choice, choices) in combination.iter().zip(&dimensions) {
-                if let Some((name, value, set)) = choice.checked_sub(1).and_then(|choice| choices.get(choice)) {
-                    set(&mut setting);
-                    needs.insert(*name, value.clone());
-                }
-            }
+        for (setting, needs) in settings {
             let Ok((_, decision)) = self.policies.suppose_anew(&call(&setting), self.world) else { continue };
             for item in decision.plan.items.iter().filter(|item| self.item.is_none_or(|wanted| *wanted == *item.name)) {
                 let Some(form) = item.form else { continue };
@@ -185,8 +166,52 @@ impl Surveyor<'_> {
         })
     }
 
+    /// A call in a setting.
+    pub(super) fn asking<'q>(
+        &self,
+        (requester, department): (&'q Arc<Requester>, &'q Arc<Department>),
+        scenario: &'q Scenario,
+        (resource, operation): (&'q Arc<Resource>, &'q Arc<Operation>),
+    ) -> impl Fn(&Setting) -> Supposed + use<'q> {
+        let time = self.time;
+        move |setting| Supposed {
+            requester: requester.clone(),
+            department: department.clone(),
+            roles: None,
+            scope: None,
+            resource: resource.clone(),
+            operation: operation.clone(),
+            stated: state(Some(&scenario.id), setting.has_case.then_some("case")),
+            time,
+            given: setting.given.clone(),
+        }
+    }
+
+    /// The call at its furthest, and every combination of circumstances that its policies read, each with what it sets
+    /// beside a plain call. None where it cannot be bound at all.
+    pub(super) fn settings(&self, call: &dyn Fn(&Setting) -> Supposed, scenario: &Scenario) -> Option<(Made, Vec<(Setting, Needs)>, bool)> {
+        // With a case the call gets furthest: whether one is needed is found by leaving it out.
+        let furthest = call(&Setting { given: plain(), has_case: true }).make(self.world).ok()?;
+        let dimensions = self.dimensions(&furthest, scenario);
+        let (combinations, cut) = combinations(&dimensions.iter().map(Vec::len).collect::<Vec<_>>());
+        let set = |combination: Vec<usize>| {
+            let mut setting = Setting { given: plain(), has_case: false };
+            let mut needs = Needs::new();
+            // Choice 0 is that of a plain call.
+            for (choice, choices) in combination.iter().zip(&dimensions) {
+                if let Some((name, value, set)) = choice.checked_sub(1).and_then(|choice| choices.get(choice)) {
+                    set(&mut setting);
+                    needs.insert(*name, value.clone());
+                }
+            }
+            (setting, needs)
+        };
+        let settings = combinations.into_iter().map(set).collect();
+        Some((furthest, settings, cut))
+    }
+
     /// The circumstances that the call's policies read, each with what it can be beside that of a plain call.
-    fn dimensions(&self, made: &crate::policy::supposed::Made, scenario: &Scenario) -> Vec<Vec<Choice>> {
+    fn dimensions(&self, made: &Made, scenario: &Scenario) -> Vec<Vec<Choice>> {
         let call = made.call();
         let Ok(judge) = Judge::new(self.policies, &call) else { return Vec::new() };
         let reads = &judge.reads;
