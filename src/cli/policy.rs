@@ -1,7 +1,9 @@
 //! `kanhe policy`: what officers ask of their policies. Each question has a file of its own.
 
+mod example;
 mod explain;
 mod format;
+mod prove;
 mod replay;
 mod strict;
 mod test;
@@ -34,6 +36,8 @@ enum Command {
     Format(format::FormatArgs),
     /// 列出比目录公布的使用条件更严的策略 · policies stricter than the catalogue's published conditions
     Strict(strict::StrictArgs),
+    /// 证明策略永远不会放行什么 · prove what the policies can never allow
+    Prove(prove::ProveArgs),
 }
 
 /// Runs the command.
@@ -44,6 +48,7 @@ pub fn run(args: PolicyArgs, settings: &Settings) -> Exit {
         Command::Replay(args) => replay::run(&args, settings),
         Command::Format(args) => format::run(&args, settings),
         Command::Strict(args) => strict::run(&args, settings),
+        Command::Prove(args) => prove::run(&args, settings),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::catalogue::{Item, Kind, Sharing};
 use crate::disclosure::json::Compiled;
 use crate::disclosure::{ContentKind, Form, Plan, PlannedItem};
 use crate::identity::Subject;
+use crate::lang::Text;
 use crate::purpose::{Grant, Scenario};
 
 /// What was decided for a call that may be made; shared with the cache, so that a warm decision copies nothing.
@@ -70,6 +71,21 @@ pub struct Denial {
 }
 
 impl Denial {
+    /// What the caller may know; officers read the same.
+    pub fn detail(&self) -> Text {
+        if !self.errors.is_empty() {
+            return Text::new(
+                "有策略无法求值，因此未放行；请联系安全管理员",
+                "a policy could not be evaluated, so the call is not let pass; tell the security officer",
+            );
+        }
+        if self.policies.is_empty() {
+            return Text::new("没有策略允许此次调用", "no policy permits this call");
+        }
+        let names = self.policies.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+        Text::new(format!("被以下策略禁止：{names}"), format!("forbidden by {names}"))
+    }
+
     fn incident(error: String) -> Self {
         Self { policies: Vec::new(), errors: vec![error] }
     }
@@ -236,12 +252,12 @@ pub(super) struct Asked {
 
 impl Call<'_> {
     /// Whether the operation's answer carries the item at all: opaque content is the implicit item `*` alone.
-    fn carries(&self, item: &Item) -> bool {
+    pub(super) fn carries(&self, item: &Item) -> bool {
         (&*item.name == "*") == (self.target.operation.content == ContentKind::Opaque)
     }
 
     /// The forms that come into question before any policy is asked, widest first.
-    fn forms(&self, item: &Item) -> Vec<Form> {
+    pub(super) fn forms(&self, item: &Item) -> Vec<Form> {
         let resource = &self.target.resource;
         // A verify call shows nothing; conditions may not be added to unconditional resources (order 809, article 15).
         let graded = resource.sharing == Sharing::Unconditional || item.grade <= self.scenario.max_grade;

@@ -93,15 +93,16 @@ impl Refused {
         }
     }
 
-    /// What the refusal tells beside its code and policies.
+    /// What the refusal tells; to officers the errors too.
     pub fn detail(&self) -> Option<Text> {
         match self {
             Self::Suspended => None,
             Self::Malformed(error) => Some(error.detail()),
             Self::NotBound(not) => Some(not.detail.clone()),
+            Self::Denied(_, denial) if denial.errors.is_empty() => Some(denial.detail()),
             Self::Denied(_, denial) => {
-                let errors = denial.errors.join("; ");
-                (!errors.is_empty()).then(|| Text::new(errors.clone(), errors))
+                let (detail, errors) = (denial.detail(), denial.errors.join("; "));
+                Some(Text::new(format!("{}：{errors}", detail.zh), format!("{}: {errors}", detail.en)))
             }
         }
     }

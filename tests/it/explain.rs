@@ -84,6 +84,17 @@ async fn a_refusal_is_explained_in_the_words_that_the_caller_read() {
     let (_, again) = explain(&world, &[&document["entry"].to_string()]);
     assert_eq!((&again["snapshot"], &again["flips"]), (&json!(gateway.snapshot), &told["flips"]));
 
+    // Where nothing permits, what could have is shown with what it lacks, and a new grant is tried.
+    let ungranted = gateway.ask("GET", "/ungranted").token(&token).purpose("housing").field("accept-language", "zh").send().await;
+    let document = ungranted.refused(403, "policy_denied");
+    let output = world.kanhe(&["--format", "json", "--lang", "zh", "policy", "explain", &document["entry"].to_string()]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &told["detail"]), (Some(1), &document["detail"]));
+    let permit = &told["share"]["policies"][0];
+    let lacking = json!({"text": "context has grant", "holds": false, "reads": {}});
+    assert_eq!((&permit["effect"], &permit["determining"], &permit["facts"][0]), (&json!("permit"), &json!(false), &lacking));
+    assert!(told["flips"].as_array().unwrap().iter().any(|flip| flip["fact"] == "grant" && flip["outcome"] == "allow"), "{told}");
+
     // What is no call is said to be none.
     let output = world.kanhe(&["--lang", "zh", "policy", "explain", "0"]);
     assert_eq!(output.status.code(), Some(2));

@@ -18,6 +18,7 @@ mod crash;
 mod demo;
 mod disk;
 mod explain;
+mod format;
 mod identity;
 mod loader;
 mod origin;

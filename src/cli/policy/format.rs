@@ -31,7 +31,9 @@ pub(super) fn run(args: &FormatArgs, settings: &Settings) -> Exit {
     }
     let files = if args.files.is_empty() {
         match open_config(settings) {
-            Ok(config) => [config.control.clone(), config.control.join("invariants")].iter().flat_map(|folder| cedar_files(folder)).collect(),
+            Ok(config) => {
+                [config.control.clone(), config.control.join("invariants")].iter().flat_map(|folder| cedar_files(folder)).collect()
+            }
             Err(exit) => return exit,
         }
     } else {
@@ -60,7 +62,13 @@ fn filter(check: bool, settings: &Settings) -> Exit {
         return trouble(Path::new("-"), &error, settings);
     }
     match format("-", &text) {
-        Ok(formatted) if check => if formatted == text { Exit::Yes } else { Exit::No },
+        Ok(formatted) if check => {
+            if formatted == text {
+                Exit::Yes
+            } else {
+                Exit::No
+            }
+        }
         Ok(formatted) => match io::stdout().lock().write_all(formatted.as_bytes()) {
             Ok(()) => Exit::Yes,
             Err(error) => trouble(Path::new("-"), &error, settings),

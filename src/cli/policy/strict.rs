@@ -80,12 +80,18 @@ fn line(stricter: &Stricter, resource: &Resource, lang: Lang) -> String {
     let items = items.join(", ");
     let what = match (refuses, items.is_empty()) {
         (true, true) => Text::new("有时整次调用不放行", "refuses the whole call in some circumstances"),
-        (true, false) => Text::new(format!("有时整次调用不放行，并收窄 {items}"), format!("refuses the call in some circumstances and narrows {items}")),
+        (true, false) => {
+            Text::new(format!("有时整次调用不放行，并收窄 {items}"), format!("refuses the call in some circumstances and narrows {items}"))
+        }
         (false, _) => Text::new(format!("有时收窄 {items}"), format!("narrows {items} in some circumstances")),
     };
     let against = match (resource.sharing, published) {
-        (Sharing::Unconditional, _) => Text::new("该资源无条件共享，不得另加条件", "the resource is shared unconditionally: no condition may be added"),
-        (_, Some(condition)) => Text::new(format!("执行已公布条件「{condition}」"), format!("carries out the published condition \"{condition}\"")),
+        (Sharing::Unconditional, _) => {
+            Text::new("该资源无条件共享，不得另加条件", "the resource is shared unconditionally: no condition may be added")
+        }
+        (_, Some(condition)) => {
+            Text::new(format!("执行已公布条件「{condition}」"), format!("carries out the published condition \"{condition}\""))
+        }
         (_, None) => {
             let conditions = resource.conditions.join("; ");
             Text::new(format!("已公布条件：{conditions}"), format!("published: {conditions}"))

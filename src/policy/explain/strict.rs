@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::flips::Alternatives;
-use super::survey::{Surveyor, sorted};
+use super::survey::{Settings, Surveyor, sorted};
 use crate::catalogue::{Operation, Resource};
 use crate::identity::parties::{Department, Requester};
 use crate::policy::decide::Judge;
@@ -58,7 +58,9 @@ impl Policies {
         for requester in sorted(world.parties.requesters.iter()) {
             let requester = &requester.value;
             for department in std::iter::once(&requester.department).chain(&requester.serves) {
-                for (resource, scenario) in resources.iter().flat_map(|resource| scenarios.iter().map(move |scenario| (*resource, *scenario))) {
+                for (resource, scenario) in
+                    resources.iter().flat_map(|resource| scenarios.iter().map(move |scenario| (*resource, *scenario)))
+                {
                     for operation in &resource.operations {
                         self.hold((requester, department), scenario, (resource, operation), &surveyor, &mut found);
                     }
@@ -78,7 +80,7 @@ impl Policies {
         found: &mut BTreeMap<(Arc<str>, Ground), Stricter>,
     ) {
         let call = surveyor.asking(who, scenario, what);
-        let Some((furthest, settings, _)) = surveyor.settings(&call, scenario) else { return };
+        let Some(Settings { furthest, all, .. }) = surveyor.settings(&call, scenario) else { return };
         let Some(grant) = furthest.bound.grant.clone() else { return };
         let asked = furthest.call();
         let Ok(judge) = Judge::new(self, &asked) else { return };
@@ -97,10 +99,12 @@ impl Policies {
             stricter.refuses |= item.is_none();
             stricter.items.extend(item.cloned());
         };
-        for (setting, _) in settings {
+        for (setting, _) in all {
             match self.suppose_anew(&call(&setting), surveyor.world) {
                 Ok((_, decision)) => {
-                    for item in decision.plan.items.iter().filter(|item| widest.get(&item.name).is_some_and(|form| item.form != Some(*form))) {
+                    for item in
+                        decision.plan.items.iter().filter(|item| widest.get(&item.name).is_some_and(|form| item.form != Some(*form)))
+                    {
                         note(item.narrowed_by.clone().map_or(Ground::NoPermit, Ground::Policy), Some(&item.name));
                     }
                 }

@@ -88,6 +88,14 @@ pub(super) struct Setting {
     pub(super) has_case: bool,
 }
 
+/// A call at its furthest, and all the settings that it can be made in.
+pub(super) struct Settings {
+    pub(super) furthest: Made,
+    pub(super) all: Vec<(Setting, Needs)>,
+    /// There were more than were tried.
+    cut: bool,
+}
+
 impl Policies {
     /// Finds who may get what at `time`.
     pub fn survey(&self, asked: &Asked, world: World<'_>, time: Timestamp, alternatives: &Alternatives) -> Survey {
@@ -137,9 +145,9 @@ impl Surveyor<'_> {
         (resource, operation): (&Arc<Resource>, &Arc<Operation>),
     ) -> Option<Row> {
         let call = self.asking((requester, department), scenario, (resource, operation));
-        let (furthest, settings, cut) = self.settings(&call, scenario)?;
+        let Settings { furthest, all, cut } = self.settings(&call, scenario)?;
         let mut items: BTreeMap<Arc<str>, Vec<Way>> = BTreeMap::new();
-        for (setting, needs) in settings {
+        for (setting, needs) in all {
             let Ok((_, decision)) = self.policies.suppose_anew(&call(&setting), self.world) else { continue };
             for item in decision.plan.items.iter().filter(|item| self.item.is_none_or(|wanted| *wanted == *item.name)) {
                 let Some(form) = item.form else { continue };
@@ -189,7 +197,7 @@ impl Surveyor<'_> {
 
     /// The call at its furthest, and every combination of circumstances that its policies read, each with what it sets
     /// beside a plain call. None where it cannot be bound at all.
-    pub(super) fn settings(&self, call: &dyn Fn(&Setting) -> Supposed, scenario: &Scenario) -> Option<(Made, Vec<(Setting, Needs)>, bool)> {
+    pub(super) fn settings(&self, call: &dyn Fn(&Setting) -> Supposed, scenario: &Scenario) -> Option<Settings> {
         // With a case the call gets furthest: whether one is needed is found by leaving it out.
         let furthest = call(&Setting { given: plain(), has_case: true }).make(self.world).ok()?;
         let dimensions = self.dimensions(&furthest, scenario);
@@ -206,8 +214,7 @@ impl Surveyor<'_> {
             }
             (setting, needs)
         };
-        let settings = combinations.into_iter().map(set).collect();
-        Some((furthest, settings, cut))
+        Some(Settings { furthest, all: combinations.into_iter().map(set).collect(), cut })
     }
 
     /// The circumstances that the call's policies read, each with what it can be beside that of a plain call.

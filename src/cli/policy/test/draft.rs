@@ -96,6 +96,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::written::{Document, Problems, Table};
 
     #[test]
     fn an_entry_becomes_a_case_of_the_suites_own_notation() {
@@ -104,13 +105,16 @@ mod tests {
             "requester":"r","department":"d","resource":"p.r","scenario":"s","source":"127.0.0.1","target":"POST /a/{b}",
             "time":"2026-11-23T02:00:00.000000Z","work_time":true}"#;
         let drafted = draft(7, &Recorded::read(entry).unwrap()).unwrap();
-        let table: toml::Table = drafted.parse().unwrap_or_else(|error| panic!("{error}: {drafted}"));
-        let case = &table["cases"][0];
-        assert_eq!(case["case"].as_str(), Some("A-\"1\""));
-        assert_eq!(case["path"].as_str(), Some("/a/{b}"));
-        assert_eq!(case["items"]["*"].as_str(), Some("reveal"));
-        assert_eq!(case["circumstances"]["operator_roles"][0].as_str(), Some("clerk"));
-        assert_eq!(case["expect"].as_str(), Some("allow"));
+        let problems = Problems::default();
+        let document = Document::parse("tests/a.toml", &drafted, &problems);
+        let case = document.root(&problems).tables("cases").remove(0);
+        let text = |table: &Table<'_, '_>, key: &str| table.opt_string(key).map(|text| text.value);
+        assert_eq!(text(&case, "case").as_deref(), Some("A-\"1\""));
+        assert_eq!(text(&case, "path").as_deref(), Some("/a/{b}"));
+        assert_eq!(text(&case, "expect").as_deref(), Some("allow"));
+        assert_eq!(text(&case.opt_table("items").unwrap(), "*").as_deref(), Some("reveal"));
+        assert_eq!(case.opt_table("circumstances").unwrap().strings("operator_roles")[0].value, "clerk");
+        assert!(problems.is_ok(), "{problems:?}: {drafted}");
     }
 
     #[test]
