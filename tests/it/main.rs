@@ -31,4 +31,5 @@ mod share;
 mod streaming;
 mod suites;
 mod support;
+mod verify;
 mod witness;
