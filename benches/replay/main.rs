@@ -132,19 +132,38 @@ async fn write(config: &Config, snapshot: &Snapshot, calls: u64) {
     ledger.store_snapshot(snapshot.hex(), &snapshot.files).expect("the snapshot is kept");
     let recorder = Recorder::new(ledger.clone());
     let networks: [Arc<str>; 2] = ["government".into(), "other".into()];
-    let kinds = [("housing-app", "psb.population", "housing"), ("housing-app", "mca.divisions", "housing"), ("stats-app", "tax.enterprise", "macro-control")];
+    let kinds = [
+        ("housing-app", "psb.population", "housing"),
+        ("housing-app", "mca.divisions", "housing"),
+        ("stats-app", "tax.enterprise", "macro-control"),
+    ];
     for number in 0..calls {
         let (requester, resource, scenario) = kinds[usize::try_from(number % 3).expect("it is small")];
         let subject = subject(snapshot, requester, i64::try_from(number % 5).expect("it is small"));
         let resource = snapshot.catalogue.resources[resource].clone();
         let target = Target { operation: resource.operations[0].clone(), resource, parameters: Vec::new() };
         let stated = Stated { scenario: scenario.to_owned(), case: (number % 2 == 0).then(|| format!("2026-{number}")) };
-        let (time, source) = (sys::now(), std::net::IpAddr::from([10, 0, u8::try_from(number / 256 % 16).expect("it is small"), u8::try_from(number % 256).expect("it is small")]));
+        let (time, source) = (
+            sys::now(),
+            std::net::IpAddr::from([
+                10,
+                0,
+                u8::try_from(number / 256 % 16).expect("it is small"),
+                u8::try_from(number % 256).expect("it is small"),
+            ]),
+        );
         let bound = bind(snapshot.registered(), &subject, &target, Some(&stated), time).expect("the call is bound");
         let network = &networks[usize::from(number % 7 < 3)];
         let circumstances = snapshot.circumstances(&bound, time, source, network);
         let permit = snapshot.policies.decide(&subject, &target, &bound, &circumstances).expect("the call is let pass");
-        let facts = Facts { subject: &subject, target: &target, bound: &bound, circumstances: &circumstances, snapshot: &snapshot.digest, data_subject: None };
+        let facts = Facts {
+            subject: &subject,
+            target: &target,
+            bound: &bound,
+            circumstances: &circumstances,
+            snapshot: &snapshot.digest,
+            data_subject: None,
+        };
         let (_, pending, settlement) = recorder.commit(permit, &facts).expect("the call is recorded");
         drop(settlement);
         if number % UNDER_WAY == 0 {
@@ -165,7 +184,12 @@ fn subject(snapshot: &Snapshot, requester: &str, operator_clearance: i64) -> Sub
         operator: Some("op-1".into()),
         operator_roles: BTreeSet::new(),
         operator_clearance,
-        credential: Credential { kind: CredentialKind::Jwt, issuer: Some("https://iam.example".into()), kid: Some("k1".into()), fingerprint: [1; 32] },
+        credential: Credential {
+            kind: CredentialKind::Jwt,
+            issuer: Some("https://iam.example".into()),
+            kid: Some("k1".into()),
+            fingerprint: [1; 32],
+        },
         bound: false,
         scope: None,
     }

@@ -141,9 +141,12 @@ pub(super) fn each<T: Default + Send>(
 ) -> io::Result<Vec<T>> {
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
     let (send, receive) = sync_channel::<Vec<Record>>(workers * AHEAD);
-    let receive = Mutex::new(receive);
+    // The workers alone hold the receiving end: should they all die, sending fails and does not wait for ever.
+    let receive = Arc::new(Mutex::new(receive));
+    let take = &take;
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(|| work(&receive, range, &take))).collect();
+        let receivers = std::iter::repeat_n(receive, workers);
+        let threads: Vec<_> = receivers.map(|receive| scope.spawn(move || work(&receive, range, take))).collect();
         let mut batch = Vec::with_capacity(BATCH);
         let mut seen = 0;
         let read = query::read(ledger, 0, |record| {

@@ -20,7 +20,10 @@ fn files_are_laid_out_once_and_editors_get_them_through_a_pipe() {
 
     assert_eq!(world.kanhe(&["policy", "format"]).status.code(), Some(0));
     let formatted = std::fs::read_to_string(&file).unwrap();
-    assert!(formatted != messy && formatted.contains("// the end") && formatted.contains("// What the tests' shares rest on"), "{formatted}");
+    assert!(
+        formatted != messy && formatted.contains("// the end") && formatted.contains("// What the tests' shares rest on"),
+        "{formatted}"
+    );
     assert_eq!(world.kanhe(&["policy", "format", "--check"]).status.code(), Some(0));
     assert_eq!(world.kanhe(&["check"]).status.code(), Some(0), "the formatted folder still loads");
     assert!(!world.folder.files().iter().any(|(path, _)| path.ends_with(".new")), "nothing is left behind");
@@ -68,11 +71,16 @@ fn conditions_beyond_the_published_ones_are_found_by_deciding() {
     };
     let (exit, report) = strict(&[]);
     let found = of(&report, "psb.population", &json!("number-in-full")).unwrap_or_else(|| panic!("{report}"));
-    assert_eq!((exit, &found["items"], &found["refuses"], &found["grant"]), (Some(1), &json!(["id_number"]), &json!(false), &json!("g-002")));
+    assert_eq!(
+        (exit, &found["items"], &found["refuses"], &found["grant"]),
+        (Some(1), &json!(["id_number"]), &json!(false), &json!("g-002"))
+    );
     assert_eq!(found["published"], Value::Null);
 
     // A policy that quotes what the resource publishes carries it out.
-    world.edit("base.cedar", |text| text.replace("@id(\"number-in-full\")", "@id(\"number-in-full\")\n@condition(\"patrol; housing security\")"));
+    world.edit("base.cedar", |text| {
+        text.replace("@id(\"number-in-full\")", "@id(\"number-in-full\")\n@condition(\"patrol; housing security\")")
+    });
     let (_, report) = strict(&[]);
     assert_eq!(of(&report, "psb.population", &json!("number-in-full")), None, "{report}");
     let (_, report) = strict(&["--all"]);
