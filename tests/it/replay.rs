@@ -106,8 +106,9 @@ async fn every_recorded_decision_is_reproduced_and_a_candidate_is_held_against_i
     assert_eq!(denied.iter().map(|(.., found)| found.len()).sum::<usize>(), 4);
 
     let gone = candidate(&world, "requesters.toml", |text| text.replacen("id = \"housing-app\"", "id = \"housing-app-2\"", 1));
-    let grants = std::fs::read_to_string(world.folder.path().join("candidate/grants/all.toml")).unwrap();
-    world.folder.write("candidate/grants/all.toml", grants.replace("\"housing-app\"", "\"housing-app-2\""));
+    for (path, content) in world.folder.files().into_iter().filter(|(path, _)| path.starts_with("candidate/grants/")) {
+        world.folder.write(&path, String::from_utf8(content).unwrap().replace("\"housing-app\"", "\"housing-app-2\""));
+    }
     let (exit, report) = replay(&world, &["--candidate", &gone]);
     assert!(exit == Some(0) && entries(&report, "denied").iter().all(|(_, _, to, _)| *to == "requester_unknown"), "{report}");
     assert!(calls.malformed > 0 && calls.unbound > 0);

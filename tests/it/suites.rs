@@ -34,13 +34,16 @@ async fn a_case_drafted_from_an_entry_holds_and_covers_what_decided_it() {
     assert_eq!((exit, &report["passed"], &report["failed"]), (Some(0), &json!(2), &json!(0)), "{suite}\n{report}");
     let coverage = &report["coverage"];
     let never: Vec<_> = coverage["never"].as_array().unwrap().iter().map(|policy| policy["id"].as_str().unwrap()).collect();
-    assert_eq!(never, ["number-in-full", "pseudonymise-as-granted"]);
-    assert_eq!((&coverage["policies"], &coverage["decisive"]), (&json!(5), &json!(3)));
+    let is_covered = |id: &&str| !never.contains(id);
+    assert_eq!(["share-under-grant", "reveal-as-granted", "mask-as-granted"].iter().filter(|id| is_covered(id)).count(), 3, "{never:?}");
+    assert_eq!(["number-in-full", "pseudonymise-as-granted"].iter().filter(|id| is_covered(id)).count(), 0, "{never:?}");
+    assert_eq!(coverage["policies"].as_u64().unwrap(), coverage["decisive"].as_u64().unwrap() + never.len() as u64);
 
     // What refuses a wider form decides too, though the call is let pass.
     world.folder.write("policies/tests/number.toml", suite_of_population());
     let (exit, report) = test(&world, &["--coverage"]);
-    assert_eq!((exit, &report["coverage"]["never"]), (Some(0), &json!([])), "{report}");
+    let never = report["coverage"]["never"].to_string();
+    assert_eq!((exit, never.contains("number-in-full"), never.contains("pseudonymise")), (Some(0), false, false), "{report}");
 
     // A case that no longer holds fails.
     world.edit("tests/drafted.toml", |text| text.replace("status = \"reveal\"", "status = \"mask\""));
