@@ -24,6 +24,7 @@ mod loader;
 mod origin;
 mod receipts;
 mod refusals;
+mod register;
 mod reload;
 mod replay;
 mod serve;
