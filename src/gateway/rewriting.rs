@@ -6,10 +6,11 @@ use hyper::{Response, StatusCode};
 
 use super::content::Content;
 use super::refusal::Refusal;
+use super::rows::Rows;
 use super::verifying::{self, Claimed};
 use super::{Counted, Shared};
 use crate::disclosure::head::{self, Verdict};
-use crate::disclosure::{self, ContentKind};
+use crate::disclosure::{self, ContentKind, Regions};
 use crate::origin::{self, Answer};
 use crate::share::{Intent, Receipt, Settlement};
 
@@ -34,12 +35,12 @@ enum Kept {
 pub async fn disclose(
     shared: &Shared,
     intent: &Intent,
-    claimed: Option<&Claimed>,
+    (claimed, rows): (Option<&Claimed>, Option<Rows>),
     answer: Result<Response<Answer>, origin::Error>,
     settlement: &mut Settlement,
 ) -> Result<Disclosed, Refusal> {
     if let Some(claimed) = claimed {
-        return verifying::disclose(shared, intent, claimed, answer, settlement).await;
+        return verifying::disclose(shared, intent, (claimed, rows), answer, settlement).await;
     }
     let (parts, answer) = answer?.into_parts();
     let status = parts.status;
@@ -50,7 +51,7 @@ pub async fn disclose(
         (Verdict::Refused, _) => return Err(Refusal::of_origin(status)),
         (Verdict::Empty, _) => (Kept::Whole(Bytes::new()), None),
         (Verdict::Content, ContentKind::Json) => {
-            (json_content(shared, intent, answer, settlement).await?, Some(HeaderValue::from_static("application/json")))
+            (json_content(shared, intent, rows, answer, settlement).await?, Some(HeaderValue::from_static("application/json")))
         }
         // No catalogue that loads has these yet.
         (Verdict::Content, ContentKind::Ndjson | ContentKind::Csv) => return Err(disclosure::Error::NotWhole.into()),
@@ -65,9 +66,15 @@ pub async fn disclose(
 }
 
 /// A JSON answer, rewritten.
-async fn json_content(shared: &Shared, intent: &Intent, mut answer: Answer, settlement: &mut Settlement) -> Result<Kept, Refusal> {
+async fn json_content(
+    shared: &Shared,
+    intent: &Intent,
+    rows: Option<Rows>,
+    mut answer: Answer,
+    settlement: &mut Settlement,
+) -> Result<Kept, Refusal> {
     let pseudonyms = shared.pseudonyms.scope(intent.scenario(), intent.department());
-    let mut stream = intent.compiled().stream(&pseudonyms, None, shared.disclosure_buffer);
+    let mut stream = intent.compiled().stream(&pseudonyms, rows.map(|rows| Box::new(rows) as Box<dyn Regions>), shared.disclosure_buffer);
     let mut shown = Vec::new();
     while let Some(piece) = answer.piece().await {
         let piece = piece.map_err(broken_off)?;

@@ -7,6 +7,7 @@
 //! - `index` finds the policies that a request can satisfy by their scope alone;
 //! - `decide` asks for the share, then for each item from the widest form to the narrowest;
 //! - `cache` keeps decisions under exactly those circumstances that `reads` finds in the policies;
+//! - `rows` asks whether an answer may hold a region's records;
 //! - `supposed` binds and decides calls that nobody makes; `suite` runs the officers' test cases on them;
 //! - `prove` holds the policies against the invariants over all requests that the schema admits, by a solver, and
 //!   `reach` looks for a call of the control folder itself that shows the same.
@@ -21,6 +22,7 @@ mod load;
 pub mod prove;
 pub mod reach;
 mod reads;
+pub mod rows;
 pub mod suite;
 pub mod supposed;
 

@@ -23,6 +23,7 @@ mod origin;
 mod receipts;
 mod refusals;
 mod reload;
+mod rows;
 mod serve;
 mod share;
 mod streaming;
