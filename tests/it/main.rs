@@ -22,6 +22,7 @@ mod loader;
 mod origin;
 mod receipts;
 mod refusals;
+mod register;
 mod reload;
 mod rows;
 mod serve;
