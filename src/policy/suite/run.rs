@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Case;
 use crate::disclosure::Form;
 use crate::lang::Text;
-use crate::policy::rows::Question;
+use crate::policy::supposed::Made;
 use crate::policy::{Policies, World};
 
 /// What came of a case.
@@ -35,12 +35,12 @@ impl Policies {
     pub fn run<'c>(&self, case: &'c Case, world: World<'_>) -> Verdict<'c> {
         let (mut items, mut narrowed, mut regions) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (outcome, policies, detail) = match self.suppose(&case.call, world) {
-            Ok((bound, decision)) => {
-                let (subject, target) = (Arc::new(case.call.subject()), Arc::new(case.call.target()));
-                let question = Question::new(subject, target, &bound, case.call.circumstances(world, &bound.scenario));
+            Ok((_, decision)) => {
+                let question = case.call.make(world).map(Made::question).ok();
                 // What cannot be decided is not included: the answer would be aborted.
-                let included = |code: &String| (code.clone(), self.include(&question, world.parties, code).unwrap_or(false));
-                regions.extend(case.regions.keys().map(included));
+                let included =
+                    |code: &str| question.as_ref().is_some_and(|asked| self.include(asked, world.parties, code).unwrap_or(false));
+                regions.extend(case.regions.keys().map(|code| (code.clone(), included(code))));
                 items.extend(decision.plan.items.iter().map(|item| (item.name.clone(), item.form)));
                 narrowed.extend(decision.plan.items.iter().filter_map(|item| Some((item.name.clone(), item.narrowed_by.clone()?))));
                 ("allow", decision.policies.clone(), None)
