@@ -313,12 +313,6 @@ fn is_above_itself(id: &Arc<str>, classes: &HashMap<Arc<str>, Class>) -> bool {
     false
 }
 
-/// Reports something that later versions of the gateway read.
-pub(super) fn not_yet(table: &Table<'_, '_>, place: &Place, key: &str, value: &str) {
-    let message = Text::new(format!("`{key}` 的值 `{value}` 尚不支持"), format!("`{key}` is `{value}`, which is not supported yet"));
-    table.problems().error(place, "not_yet_supported", message, None);
-}
-
 /// Reports a name that is not registered.
 pub(super) fn dangling<'k>(
     table: &Table<'_, '_>,

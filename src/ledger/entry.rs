@@ -246,7 +246,7 @@ pub struct Settled<'a> {
     /// Values that became null because their form did not fit them.
     pub unfit: Option<u64>,
     /// How often each item was disclosed in which form.
-    pub items: Option<BTreeMap<&'a str, &'a BTreeMap<&'static str, u64>>>,
+    pub items: Option<BTreeMap<&'a str, BTreeMap<&'a str, u64>>>,
     /// `hmac-sha256:HEX` of the released bytes under the share's salt.
     pub digest: Option<&'a str>,
     /// The same of the origin's answer.

@@ -82,15 +82,13 @@ impl Settlement {
         let Some(settling) = self.settling.take() else { return };
         let mac = |context: hmac::Context| format!("hmac-sha256:{}", hex::encode(context.sign()));
         let digest = mac(self.released.clone());
-        let origin_digest = match self.origin.take() {
-            Some(origin) => Some(mac(origin)),
-            // Opaque content: what left whole is what the origin sent; of anything less nothing is claimed.
-            None => (outcome == Outcome::Complete).then(|| digest.clone()),
-        };
+        // Of what the origin sent nothing is claimed unless it was seen whole. Opaque content leaves as it came.
+        let origin = self.origin.take().filter(|_| outcome == Outcome::Complete).map(mac);
+        let origin_digest = origin.or_else(|| (outcome == Outcome::Complete).then(|| digest.clone()));
         // What was rewritten but never handed over was not shown; of a part that was, what it showed may be unknown.
         let shown = if self.bytes == 0 { Some(disclosure::Outcome::default()) } else { self.shown.take() };
         let shown = shown.as_ref();
-        let items = shown.map(|shown| shown.items.iter().map(|(name, forms)| (&**name, forms)).collect());
+        let items = shown.map(|shown| shown.items.iter().map(|(name, forms)| (&**name, forms.clone())).collect());
         let settled = entry::Settled {
             id: &new_id(),
             receipt_of: self.receipt_of,

@@ -44,7 +44,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("catalogue/mca.marriage.toml", "provider = \"mca\"", "provider = \"mac\"", ""),
     ("catalogue/mca.marriage.toml", "region_item = \"\"", "region_item = \"statis\"", ""),
     ("catalogue/mca.files.toml", "region_item = \"\"", "region_item = \"*\"", "unknown_item"),
-    ("catalogue/mca.marriage.toml", "content = \"json\"", "content = \"ndjson\"", ""),
+    ("catalogue/mca.marriage.toml", "content = \"json\"", "content = \"xml\"", ""),
     ("catalogue/mca.marriage.toml", "kind = \"query\"", "kind = \"verify\"", ""),
     ("catalogue/psb.stream.toml", "path = \"/stream/{what}\"", "path = \"/odd/{other}\"", "ambiguous_route"),
     ("catalogue/stats.survey.toml", "legal_basis = \"示例统计资料保密规定\"", "legal_basis = \"\"", ""),
