@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::support::scripted::RECORDS;
+use super::support::long::RECORDS;
 use super::support::{Answer, Gateway, Setup, Speak, World, eventually};
 
 const SECRET: &str = "secret-of-origin";

@@ -9,11 +9,11 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::PATIENCE;
+use super::{PATIENCE, long};
 
 /// Waits of the scripts, and what tests tell them.
 #[derive(Default)]
-struct Gate {
+pub(super) struct Gate {
     open: Mutex<bool>,
     changed: Condvar,
 }
@@ -26,7 +26,7 @@ pub struct Scripted {
     content: Arc<Mutex<Vec<u8>>>,
 }
 
-const ANSWER: &str = r#"{"data":[{"value":"seen"}]}"#;
+pub(super) const ANSWER: &str = r#"{"data":[{"value":"seen"}]}"#;
 
 impl Scripted {
     pub fn start() -> Self {
@@ -125,10 +125,6 @@ fn act(script: &str, to: &mut TcpStream, gate: &Gate) -> std::io::Result<bool> {
         "gzip" => whole("200 OK", "content-type: application/json\r\ncontent-encoding: gzip\r\n", b"\x1f\x8bsecret-of-origin"),
         "redirect" => whole("302 Found", "location: http://127.0.0.1:1/secret-of-origin\r\n", b""),
         "partial" => whole("206 Partial Content", "content-type: application/json\r\ncontent-range: bytes 0-5/90\r\n", ANSWER.as_bytes()),
-        "nothing" => {
-            write!(to, "HTTP/1.1 204 No Content\r\n\r\n")?;
-            Ok(true)
-        }
         "missing" => whole("404 Not Found", json, br#"{"error":"secret-of-origin"}"#),
         "broken" => whole("500 Internal Server Error", json, br#"{"error":"secret-of-origin"}"#),
         "duplicate" => whole("200 OK", json, br#"{"data":[{"value":"a","val\u0075e":"secret-of-origin"}]}"#),
@@ -161,52 +157,6 @@ fn act(script: &str, to: &mut TcpStream, gate: &Gate) -> std::io::Result<bool> {
             to.write_all(&vec![b'x'; 1 << 20])?;
             Ok(false)
         }
-        _ if script.starts_with("late-") => late(script, to, gate),
-        "many" => whole("200 OK", json, many().as_bytes()),
-        "short" => {
-            // The length is that of a part, which its content shows.
-            write!(to, "HTTP/1.1 200 OK\r\n{json}content-length: 9\r\n\r\n{ANSWER}")?;
-            Ok(false)
-        }
-        "long" => {
-            write!(to, "HTTP/1.1 200 OK\r\n{json}content-length: 900\r\n\r\n{ANSWER}")?;
-            Ok(false)
-        }
-        "br" => whole("200 OK", "content-type: application/json\r\ncontent-encoding: br\r\n", b"secret-of-origin"),
-        "zstd" => whole("200 OK", "content-type: application/json\r\ncontent-encoding: zstd\r\n", b"secret-of-origin"),
-        "unchanged" => {
-            write!(to, "HTTP/1.1 304 Not Modified\r\netag: \"secret-of-origin\"\r\n\r\n")?;
-            Ok(true)
-        }
-        "no-content" => {
-            write!(to, "HTTP/1.1 204 No Content\r\netag: \"secret-of-origin\"\r\n\r\n")?;
-            Ok(true)
-        }
-        "head" => {
-            write!(to, "HTTP/1.1 200 OK\r\n{json}content-length: 31415\r\nlast-modified: secret-of-origin\r\n\r\n")?;
-            Ok(true)
-        }
-        "created" => whole("201 Created", "content-type: application/json\r\nlocation: /secret-of-origin\r\n", ANSWER.as_bytes()),
-        "trailers" => {
-            write!(to, "HTTP/1.1 200 OK\r\n{json}trailer: x-secret\r\ntransfer-encoding: chunked\r\n\r\n")?;
-            write!(to, "{:x}\r\n{ANSWER}\r\n0\r\nx-secret: secret-of-origin\r\n\r\n", ANSWER.len())?;
-            Ok(true)
-        }
-        "lines" => whole(
-            "200 OK",
-            "content-type: application/x-ndjson\r\n",
-            b"{\"value\":1,\"secret\":\"secret-of-origin\"}\n{\"id_number\":\"990102199003071234\"}\n",
-        ),
-        "lines-close" => {
-            write!(to, "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\nconnection: close\r\n\r\n{{\"value\":1}}\n")?;
-            Ok(false)
-        }
-        "table" => whole(
-            "200 OK",
-            "content-type: text/csv; charset=utf-8\r\n",
-            b"value,secret,id_number\r\n\"a,b\",secret-of-origin,990102199003071234\r\nc,secret-of-origin,12\r\n",
-        ),
-        "table-ragged" => whole("200 OK", "content-type: text/csv\r\n", b"value,secret\r\nsecret-of-origin\r\n"),
         "slow-head" => wait(gate).map(|()| false),
         "slow-content" => {
             write!(to, "HTTP/1.1 200 OK\r\n{json}content-length: 500\r\n\r\n{{\"data\":[")?;
@@ -228,74 +178,12 @@ fn act(script: &str, to: &mut TcpStream, gate: &Gate) -> std::io::Result<bool> {
                 to.write_all(b"\r\n")?;
             }
         }
+        _ if long::SCRIPTS.contains(&script) || script.starts_with("late-") => long::act(script, to, gate),
         _ => whole("200 OK", json, ANSWER.as_bytes()),
     }
 }
 
-/// A megabyte and more of records.
-pub fn many() -> String {
-    let record = |number| format!(r#"{{"value":"v{number:06}","id_number":"990102199003071234","secret":"secret-of-origin"}}"#);
-    format!(r#"{{"data":[{}]}}"#, (0..RECORDS).map(record).collect::<Vec<_>>().join(","))
-}
-
-/// How many.
-pub const RECORDS: usize = 20_000;
-
-/// [`many`], failing somewhere behind its half in this way.
-fn late(script: &str, to: &mut TcpStream, gate: &Gate) -> std::io::Result<bool> {
-    let whole = many();
-    let head = |to: &mut TcpStream, length: usize| {
-        write!(to, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n")
-    };
-    match script {
-        "late-cut" => {
-            head(to, whole.len())?;
-            to.write_all(&whole.as_bytes()[..whole.len() / 2])?;
-            Ok(false)
-        }
-        "late-slow" => {
-            head(to, whole.len())?;
-            to.write_all(&whole.as_bytes()[..whole.len() / 2])?;
-            wait(gate).map(|()| false)
-        }
-        "late-close" => {
-            write!(to, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n")?;
-            to.write_all(&whole.as_bytes()[..whole.len() / 2])?;
-            Ok(false)
-        }
-        // Whole, and yet a part by its own length.
-        "late-long" => {
-            head(to, whole.len() + 1)?;
-            to.write_all(whole.as_bytes())?;
-            Ok(false)
-        }
-        "late-short" => {
-            head(to, whole.len() - 1)?;
-            to.write_all(&whole.as_bytes()[..whole.len() - 1])?;
-            Ok(true)
-        }
-        "late-trailing" => {
-            head(to, whole.len() + 2)?;
-            write!(to, "{whole}{{}}")?;
-            Ok(true)
-        }
-        "late-bad" | "late-twice" | "late-utf8" => {
-            let spoil = match script {
-                "late-bad" => &b"secret-of-origin\x01"[..],
-                "late-twice" => b"\",\"a\":1,\"a\":\"secret-of-origin",
-                _ => b"\xff",
-            };
-            let at = whole.find("v010000").unwrap();
-            let bytes = [&whole.as_bytes()[..at], spoil, &whole.as_bytes()[at..]].concat();
-            head(to, bytes.len())?;
-            to.write_all(&bytes)?;
-            Ok(true)
-        }
-        _ => Ok(false),
-    }
-}
-
-fn wait(gate: &Gate) -> std::io::Result<()> {
+pub(super) fn wait(gate: &Gate) -> std::io::Result<()> {
     let open = gate.open.lock().unwrap();
     drop(gate.changed.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap());
     Ok(())
