@@ -64,7 +64,13 @@ impl Snapshot {
     fn read(folder: &Path, problems: &Problems) -> Option<Self> {
         let folder = Folder::read(folder, problems)?;
         let parties = Parties::load(folder.one("departments.toml"), folder.one("requesters.toml"), folder.one("regions.toml"), problems);
-        let catalogue = Catalogue::load(&folder.texts("catalogue/", ".toml"), folder.one("classes.toml"), &parties, problems);
+        let catalogue = Catalogue::load(
+            &folder.texts("catalogue/", ".toml"),
+            folder.one("classes.toml"),
+            folder.one("grades.toml"),
+            &parties,
+            problems,
+        );
         let (scenarios, grants) = (folder.texts("scenarios/", ".toml"), folder.texts("grants/", ".toml"));
         let purposes = Purposes::load(&scenarios, &grants, folder.one("calendar.toml"), &parties, &catalogue, problems);
         let policies = folder.one("schema.cedarschema").and_then(|(file, text)| {

@@ -3,6 +3,8 @@
 
 mod item;
 mod operation;
+mod region;
+mod uplift;
 mod verify;
 
 use std::collections::{BTreeMap, HashMap};
@@ -32,14 +34,24 @@ struct Reading<'r> {
     classes: HashMap<Arc<str>, Class>,
     classes_registered: bool,
     claims: Claims,
+    uplift: Vec<uplift::Step>,
 }
 
 impl Catalogue {
-    /// Reads every resource, each file as its relative path and text, and the classes where they are registered.
-    pub fn load(files: &[(String, String)], classes: Option<(&str, &str)>, parties: &Parties, problems: &Problems) -> Self {
+    /// Reads every resource, each file as its relative path and text, with the classes where they are registered and the
+    /// uplift of grades where there is one.
+    pub fn load(
+        files: &[(String, String)],
+        classes: Option<(&str, &str)>,
+        grades: Option<(&str, &str)>,
+        parties: &Parties,
+        problems: &Problems,
+    ) -> Self {
         let registered = classes.map(|(file, text)| read_classes(&Document::parse(file, text, problems), problems));
         let classes_registered = registered.is_some();
-        let mut reading = Reading { parties, problems, classes: registered.unwrap_or_default(), classes_registered, claims: Claims::new() };
+        let uplift = grades.map(|grades| uplift::read(grades, problems)).unwrap_or_default();
+        let classes = registered.unwrap_or_default();
+        let mut reading = Reading { parties, problems, classes, classes_registered, claims: Claims::new(), uplift };
         let mut resources: HashMap<Arc<str>, Arc<Resource>> = HashMap::new();
         let mut routes = Routes::default();
         for (file, text) in files {
@@ -89,9 +101,7 @@ impl Reading<'_> {
         let grade = root.integer("grade", 1..=4);
         let classes = self.classes(&root);
         let version = root.filled("version").map(|version| version.value);
-        if let Some(region_item) = root.opt_string("region_item").filter(|item| !item.value.is_empty()) {
-            not_yet(&root, &region_item.place, "region_item", &region_item.value);
-        }
+        let region = root.opt_string("region_item").filter(|item| !item.value.is_empty());
         let origin = root.table("origin").map(origin);
         let mut written: Vec<operation::Read> = root.tables("operations").into_iter().map(operation::read).collect();
         if !root.has("operations") && sharing != Some(Sharing::NotShared) {
@@ -102,7 +112,11 @@ impl Reading<'_> {
         let resource_id = id.as_ref().map_or("", |id| &*id.value);
         let inherited = item::Inherited { resource: resource_id, sharing, level, grade, classes: &classes };
         let items = self.items(&root, &inherited, written.iter().map(|read| &read.operation));
-        written.iter_mut().for_each(|read| verify::compare(&mut read.operation, &read.compare, &items, self.problems));
+        let region = region.and_then(|written_region| region::read(&root, &written_region, &items, &written));
+        for operation::Read { operation, compare, .. } in &mut written {
+            operation.uplift = uplift::of(&self.uplift, operation.max_records);
+            verify::compare(operation, compare, &items, region.as_ref(), self.problems);
+        }
         let (operations, places) = written.into_iter().map(|read| (Arc::new(read.operation), read.place)).unzip();
         root.finish();
         let Placed { value: id, place } = id?;
@@ -125,6 +139,7 @@ impl Reading<'_> {
             origin: origin.unwrap_or_else(nowhere),
             operations,
             items,
+            region,
             place,
         };
         Some((resource, places))
@@ -296,12 +311,6 @@ fn is_above_itself(id: &Arc<str>, classes: &HashMap<Arc<str>, Class>) -> bool {
         }
     }
     false
-}
-
-/// Reports something that later versions of the gateway read.
-pub(super) fn not_yet(table: &Table<'_, '_>, place: &Place, key: &str, value: &str) {
-    let message = Text::new(format!("`{key}` 的值 `{value}` 尚不支持"), format!("`{key}` is `{value}`, which is not supported yet"));
-    table.problems().error(place, "not_yet_supported", message, None);
 }
 
 /// Reports a name that is not registered.

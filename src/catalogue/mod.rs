@@ -100,8 +100,19 @@ pub struct Resource {
     pub operations: Vec<Arc<Operation>>,
     /// The data items, in the order written; the implicit item `*` of opaque content is among them.
     pub items: Vec<Item>,
+    /// Where a record carries its region; none: records are not filtered by region.
+    pub region: Option<Region>,
     /// Where the resource is written.
     pub place: Place,
+}
+
+/// The item that carries the region's code of a record.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// The item's name.
+    pub item: Arc<str>,
+    /// Where it stands in answers.
+    pub paths: Arc<[JsonPath]>,
 }
 
 /// The department's API behind a resource.
@@ -151,11 +162,21 @@ pub struct Operation {
     pub records: JsonPath,
     /// The most records an answer may hold.
     pub max_records: u64,
+    /// By how many grades an answer of that many records is above one of them (`grades.toml`).
+    pub uplift: i64,
     /// How a claim is verified: of every `verify` operation, and of no other.
     pub verify: Option<verify::Verify>,
 }
 
+/// The highest grade of general data.
+const HIGHEST: i64 = 4;
+
 impl Operation {
+    /// The grade of an answer whose items and resource have this one. A verified claim shows no record.
+    pub fn graded(&self, grade: i64) -> i64 {
+        if self.verify.is_some() { grade } else { grade.saturating_add(self.uplift).min(grade.max(HIGHEST)) }
+    }
+
     /// The method that the origin is asked with.
     pub fn origin_method(&self) -> &hyper::Method {
         self.verify.as_ref().map_or(&self.method, |verify| &verify.ask.method)

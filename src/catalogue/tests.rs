@@ -27,7 +27,7 @@ fn resource(id: &str, operations: &[(&str, &str)]) -> (String, String) {
 fn load(files: &[(String, String)]) -> (Catalogue, Vec<Problem>) {
     let problems = Problems::default();
     let parties = Parties::load(Some(("departments.toml", DEPARTMENTS)), Some(("requesters.toml", "")), None, &problems);
-    let catalogue = Catalogue::load(files, None, &parties, &problems);
+    let catalogue = Catalogue::load(files, None, None, &parties, &problems);
     (catalogue, problems.into_parts().0)
 }
 

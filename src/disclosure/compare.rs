@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
-use super::{JsonPath, json};
+use super::{Error, JsonPath, Regions, json};
 
 /// What a `verify` operation compares, as the catalogue declares it.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Comparison {
     pub records: JsonPath,
     /// The compared items.
     pub items: Vec<Compared>,
+    /// Where a record carries its region, as seen from it; none: records are not filtered.
+    pub region: Option<Vec<JsonPath>>,
 }
 
 /// A compared item.
@@ -45,13 +47,34 @@ impl Claim {
         self.comparison.items.iter().map(|item| &item.name)
     }
 
-    /// Whether one record of the answer equals every claimed value. More than `most` records are refused.
-    pub fn matches(&self, answer: &Value, most: u64) -> Result<bool, json::Error> {
-        let records = self.comparison.records.select(answer);
-        if records.len() as u64 > most {
-            return Err(json::Error { at: 0, reason: json::Reason::TooManyRecords });
+    /// Whether one record of the answer equals every claimed value. Records of regions that are not included are passed
+    /// over, all where `regions` is needed and not there; more than `most` others are refused.
+    pub fn matches(&self, answer: &Value, most: u64, mut regions: Option<&mut (dyn Regions + '_)>) -> Result<bool, Error> {
+        let (mut found, mut records) = (false, 0);
+        for record in self.comparison.records.select(answer) {
+            let equal = self.equals(record);
+            if self.is_included(record, regions.as_deref_mut())? {
+                records += 1;
+                found |= equal;
+            }
         }
-        Ok(records.into_iter().fold(false, |found, record| found | self.equals(record)))
+        if records > most {
+            return Err(json::Error { at: 0, reason: json::Reason::TooManyRecords }.into());
+        }
+        Ok(found)
+    }
+
+    fn is_included(&self, record: &Value, regions: Option<&mut (dyn Regions + '_)>) -> Result<bool, Error> {
+        let Some(paths) = &self.comparison.region else { return Ok(true) };
+        let Some(regions) = regions else { return Ok(false) };
+        let codes: Vec<&Value> = paths.iter().flat_map(|path| path.select(record)).collect();
+        for code in &codes {
+            let included = code.as_str().map_or(Ok(false), |code| regions.include(code))?;
+            if !included {
+                return Ok(false);
+            }
+        }
+        Ok(!codes.is_empty())
     }
 
     fn equals(&self, record: &Value) -> bool {
@@ -100,7 +123,7 @@ mod tests {
         };
         let compared = items.iter().map(compared).collect();
         let value = |name: &str| items.iter().find(|(known, ..)| *known == name).unwrap().2.to_owned();
-        Claim::new(&Arc::new(Comparison { records, items: compared }), value)
+        Claim::new(&Arc::new(Comparison { records, items: compared, region: None }), value)
     }
 
     #[test]
@@ -108,12 +131,15 @@ mod tests {
         let answer = json!({"data": [{"name": "甲", "status": "married"}, {"name": "乙", "status": "single"}]});
         let ask = |name, status| {
             let claim = claim("$.data[*]", &[("name", "$.data[*].name", name), ("status", "$.data[*].status", status)]);
-            claim.matches(&answer, 10).unwrap()
+            claim.matches(&answer, 10, None).unwrap()
         };
         assert!(ask("甲", "married") && ask("乙", "single"));
         assert!(!ask("甲", "single"), "two records do not make one");
         assert!(!ask("丙", "married"));
-        assert!(!claim("$.data[*]", &[("status", "$.data[*].status", "x")]).matches(&json!({}), 10).unwrap(), "no record is no match");
+        assert!(
+            !claim("$.data[*]", &[("status", "$.data[*].status", "x")]).matches(&json!({}), 10, None).unwrap(),
+            "no record is no match"
+        );
     }
 
     #[test]
@@ -136,20 +162,47 @@ mod tests {
 
     #[test]
     fn numbers_and_truth_values_compare_by_their_text_and_null_never() {
-        let ask = |value: Value, claimed: &str| claim("", &[("a", "$.a", claimed)]).matches(&json!({ "a": value }), 1).unwrap();
+        let ask = |value: Value, claimed: &str| claim("", &[("a", "$.a", claimed)]).matches(&json!({ "a": value }), 1, None).unwrap();
         assert!(ask(json!(5), "5") && ask(json!(true), "TRUE") && ask(serde_json::from_str("1.50").unwrap(), "1.50"));
         for value in [json!(null), json!([]), json!(["null"]), json!({})] {
             assert!(!ask(value, "null"));
         }
         let several = claim("", &[("a", "$.a[*]", "2")]);
-        assert!(several.matches(&json!({"a": [1, 2]}), 1).unwrap(), "any value of the item will do");
+        assert!(several.matches(&json!({"a": [1, 2]}), 1, None).unwrap(), "any value of the item will do");
     }
 
     #[test]
     fn more_records_than_allowed_are_refused() {
         let ask = claim("$[*]", &[("a", "$[*].a", "1")]);
-        assert!(ask.matches(&json!([{"a": 1}, {"a": 2}]), 2).unwrap());
-        assert_eq!(ask.matches(&json!([{}, {}, {}]), 2).unwrap_err().reason, json::Reason::TooManyRecords);
+        assert!(ask.matches(&json!([{"a": 1}, {"a": 2}]), 2, None).unwrap());
+        let refused = ask.matches(&json!([{}, {}, {}]), 2, None).unwrap_err();
+        assert!(matches!(refused, Error::Json(json::Error { reason: json::Reason::TooManyRecords, .. })), "{refused:?}");
+    }
+
+    /// Includes one region, and fails on another.
+    struct One;
+
+    impl Regions for One {
+        fn include(&mut self, code: &str) -> Result<bool, Error> {
+            if code == "err" { Err(Error::Undecided) } else { Ok(code == "990102") }
+        }
+    }
+
+    #[test]
+    fn records_of_other_regions_are_passed_over() {
+        let compared = Compared { name: "a".into(), paths: vec![JsonPath::parse("$.a").unwrap()] };
+        let region = ["$.r", "$.s"].map(|path| JsonPath::parse(path).unwrap()).to_vec();
+        let records = JsonPath::parse("$[*]").unwrap();
+        let ask = Claim::new(&Arc::new(Comparison { records, items: vec![compared], region: Some(region) }), |_| "1".to_owned());
+        let found = |answer: Value| ask.matches(&answer, 1, Some(&mut One));
+        assert!(found(json!([{"a": 1, "r": "990102"}])).unwrap());
+        assert!(found(json!([{"a": 1, "r": "990102"}, {"a": 1, "r": "990101"}, {"a": 1}])).unwrap(), "only what is included counts");
+        for region in [json!("990101"), json!(990102), json!(null), json!(["990102"])] {
+            assert!(!found(json!([{"a": 1, "r": region}])).unwrap(), "{region}");
+        }
+        assert!(!found(json!([{"a": 1, "r": "990102", "s": "990101"}])).unwrap(), "every region of a record counts");
+        assert_eq!(found(json!([{"a": 1, "r": "err"}])).unwrap_err(), Error::Undecided);
+        assert!(!ask.matches(&json!([{"a": 1, "r": "990102"}]), 1, None).unwrap());
     }
 
     #[test]

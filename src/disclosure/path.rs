@@ -96,6 +96,14 @@ impl JsonPath {
         self.contains(other) || other.contains(self)
     }
 
+    /// The member that this path ends at.
+    pub fn last_name(&self) -> Option<&str> {
+        match self.0.last()? {
+            Segment::Name(name) | Segment::Descendant(name) => Some(name),
+            Segment::Elements => None,
+        }
+    }
+
     /// This path as seen from one value of `container`, where it leads into those at all.
     pub fn within(&self, container: &Self) -> Option<Self> {
         let common = self.0.iter().zip(&container.0).take_while(|(own, other)| own == other).count();

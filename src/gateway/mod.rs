@@ -11,6 +11,7 @@ pub mod pipeline;
 mod reading;
 pub mod refusal;
 mod rewriting;
+mod rows;
 mod verifying;
 mod well_known;
 

@@ -13,12 +13,14 @@ use super::listener::Connection;
 use super::outliving::{Outliving, Waited};
 use super::refusal::{Code, Refusal};
 use super::rewriting::Drain;
+use super::rows::Rows;
 use super::verifying::Claimed;
 use super::{Counted, Line, admission, reading, rewriting, well_known};
 use crate::catalogue::route::Target;
 use crate::identity::{AuthorizationFields, Credentials};
 use crate::lang::Text;
 use crate::origin::{Passage, RequestContent};
+use crate::policy::rows::Question;
 use crate::purpose::bind::bind;
 use crate::purpose::stated::Stated;
 use crate::share::{self, Facts, Intent, Known, Outcome, PendingReceipt, Settlement};
@@ -105,10 +107,15 @@ async fn share(
     };
     let (intent, pending, settlement) = shared.recorder.commit(permit, &facts)?;
 
+    let rows = target.resource.region.is_some().then(|| {
+        let question = Question::new(subject.clone(), target.clone(), &bound, circumstances);
+        Rows::new(snapshot, question)
+    });
+
     // From here on the work outlives the caller, and sees when the caller has gone.
     request.headers_mut().insert("share-id", intent.id_field());
     let waited = Waited::default();
-    let committed = Committed { line: line.clone(), target, claimed, intent, pending, settlement, counted };
+    let committed = Committed { line: line.clone(), target, claimed, rows, intent, pending, settlement, counted };
     let answered = Outliving::new(waited.clone(), committed.carry_out(request, waited)).await;
     answered.unwrap_or_else(|_| Err(broken()))
 }
@@ -118,6 +125,7 @@ struct Committed {
     line: Arc<Line>,
     target: Arc<Target>,
     claimed: Option<Claimed>,
+    rows: Option<Rows>,
     intent: Intent,
     pending: PendingReceipt,
     settlement: Settlement,
@@ -127,7 +135,7 @@ struct Committed {
 impl Committed {
     /// Steps 7 to 9; step 10 is the settlement's own.
     async fn carry_out(self, request: Request<RequestContent>, waited: Waited) -> Result<Response<Content>, Refusal> {
-        let Self { line, target, claimed, intent, pending, mut settlement, counted } = self;
+        let Self { line, target, claimed, rows, intent, pending, mut settlement, counted } = self;
         let (origin, method) = (&target.resource.origin, request.method().clone());
         let drain = if method.is_safe() { Drain::No } else { Drain::UpTo(line.shared.limits.drain_size) };
         // Work stops when the caller goes away where the call is safe.
@@ -156,7 +164,9 @@ impl Committed {
 
         // 8 disclose
         let disclosed = match answer {
-            Some(answer) => caller.unless_gone(rewriting::disclose(&line.shared, &intent, claimed.as_ref(), answer, &mut settlement)).await,
+            Some(answer) => {
+                caller.unless_gone(rewriting::disclose(&line.shared, &intent, (claimed.as_ref(), rows), answer, &mut settlement)).await
+            }
             None => None,
         };
 

@@ -9,10 +9,11 @@ use hyper::{Response, StatusCode};
 
 use super::content::Content;
 use super::refusal::Refusal;
+use super::rows::Rows;
 use super::verifying::{self, Claimed};
 use super::{Counted, Shared};
 use crate::disclosure::head::{self, Verdict};
-use crate::disclosure::{self, ContentKind};
+use crate::disclosure::{self, ContentKind, Regions};
 use crate::origin::{self, Answer};
 use crate::share::{Intent, Receipt, Settlement};
 
@@ -45,12 +46,12 @@ pub(super) struct Source {
 pub async fn disclose(
     shared: &Shared,
     intent: &Intent,
-    claimed: Option<&Claimed>,
+    (claimed, rows): (Option<&Claimed>, Option<Rows>),
     answer: Result<Response<Answer>, origin::Error>,
     settlement: &mut Settlement,
 ) -> Result<Disclosed, Refusal> {
     if let Some(claimed) = claimed {
-        return verifying::disclose(shared, intent, claimed, answer, settlement).await;
+        return verifying::disclose(shared, intent, (claimed, rows), answer, settlement).await;
     }
     let (parts, answer) = answer?.into_parts();
     let status = parts.status;
@@ -72,7 +73,7 @@ pub async fn disclose(
             if plan.content != ContentKind::Json && !origin::is_framed(&parts.headers) {
                 return Err(disclosure::Error::Unframed.into());
             }
-            (hold(Source::of(shared, intent, answer), settlement).await?, content_type(plan.content).or(own))
+            (hold(Source::of(shared, intent, rows, answer), settlement).await?, content_type(plan.content).or(own))
         }
     };
     Ok(Disclosed { status, content, content_type, shown })
@@ -106,11 +107,11 @@ async fn hold(mut source: Source, settlement: &mut Settlement) -> Result<Kept, R
 }
 
 impl Source {
-    fn of(shared: &Shared, intent: &Intent, answer: Answer) -> Self {
+    fn of(shared: &Shared, intent: &Intent, rows: Option<Rows>, answer: Answer) -> Self {
         let plan = intent.compiled();
         let rewriter = (intent.plan().content != ContentKind::Opaque).then(|| {
             let pseudonyms = shared.pseudonyms.scope(intent.scenario(), intent.department());
-            plan.stream(&pseudonyms, None, shared.disclosure_buffer)
+            plan.stream(&pseudonyms, rows.map(|rows| Box::new(rows) as Box<dyn Regions>), shared.disclosure_buffer)
         });
         Self { answer, rewriter }
     }

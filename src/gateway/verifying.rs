@@ -15,13 +15,14 @@ use super::limits::Limits;
 use super::reading::{self, Asked, malformed};
 use super::refusal::Refusal;
 use super::rewriting::{self, Disclosed};
+use super::rows::Rows;
 use crate::catalogue::SubjectSource;
 use crate::catalogue::route::Target;
 use crate::catalogue::verify::{Values, Verify};
 use crate::disclosure::compare::{self, Claim};
 use crate::disclosure::head::{self, Verdict};
 use crate::disclosure::path::Segment;
-use crate::disclosure::{self, Form, JsonPath, json};
+use crate::disclosure::{self, Form, JsonPath, Regions, json};
 use crate::origin::{self, Answer};
 use crate::share::{Intent, Settlement};
 
@@ -108,7 +109,7 @@ const NO_MATCH: &[u8] = b"{\"match\":false}";
 pub async fn disclose(
     shared: &Shared,
     intent: &Intent,
-    claimed: &Claimed,
+    (claimed, mut rows): (&Claimed, Option<Rows>),
     answer: Result<Response<Answer>, origin::Error>,
     settlement: &mut Settlement,
 ) -> Result<Disclosed, Refusal> {
@@ -132,7 +133,8 @@ pub async fn disclose(
     // Read where it does not count, too: that takes its time, and leaves the connection as every answer does.
     let content = whole(shared, answer, settlement).await?;
     let found = if verdict == Verdict::Content { json::parse(&content).map_err(disclosure::Error::from)? } else { Value::Null };
-    let matches = claimed.claim.matches(&found, plan.max_records).map_err(disclosure::Error::from)?;
+    let regions = rows.as_mut().map(|rows| rows as &mut dyn Regions);
+    let matches = claimed.claim.matches(&found, plan.max_records, regions)?;
     let items = claimed.claim.items().map(|name| (name.clone(), [(Form::Compare.name(), 1)].into())).collect();
     settlement.disclosed(disclosure::Outcome { items, ..disclosure::Outcome::default() });
     Ok(Disclosed::verified(Bytes::from_static(if matches { MATCH } else { NO_MATCH })))

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::lang::Text;
-use crate::written::Placed;
+use crate::written::{Placed, is_region};
 
 /// A department (政务部门), as `departments.toml` registers it.
 #[derive(Debug)]
@@ -116,6 +116,11 @@ impl Parties {
             chain.push(parent);
         }
         chain
+    }
+
+    /// Whether this is a region's code: a registered one, where regions are registered.
+    pub fn knows_region(&self, code: &str) -> bool {
+        if self.regions_registered { self.regions.contains_key(code) } else { is_region(code) }
     }
 
     fn region_parent(&self, code: &str) -> Option<Arc<str>> {

@@ -243,6 +243,8 @@ pub struct Settled<'a> {
     pub records: Option<u64>,
     /// Records left out by region.
     pub rows_dropped: Option<u64>,
+    /// Values that became null because their form did not fit them.
+    pub unfit: Option<u64>,
     /// How often each item was disclosed in which form.
     pub items: Option<BTreeMap<&'a str, BTreeMap<&'a str, u64>>>,
     /// `hmac-sha256:HEX` of the released bytes under the share's salt.
@@ -267,6 +269,7 @@ impl Serialize for Settled<'_> {
         member(map, "rows_dropped", self.rows_dropped)?;
         member(map, "status", self.status)?;
         member(map, "time", Some(NO_TIME))?;
+        member(map, "unfit", self.unfit)?;
         member(map, "v", Some(1))?;
         members.end()
     }

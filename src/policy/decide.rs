@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use cedar_policy::{Context, Decision as Answer, Entities, EntityUid, Request, Schema};
+use cedar_policy::{Context, Decision as Answer, Entities, Entity, EntityUid, Request, Schema};
 
 use super::cache::{Outcome, Scope, Seen};
 use super::context;
-use super::entities::{Asset, Lineage, TYPES, action, grant_entity, item_id, uid};
+use super::entities::{Asset, Lineage, Registered, TYPES, action, grant_entity, item_id, uid};
 use super::index::Slice;
 use super::reads::Reads;
 use super::{Circumstances, Policies};
@@ -38,7 +38,8 @@ pub struct Decision {
     pub plan: Arc<Plan>,
     /// The plan, ready for rewriting, and its `Share-Disclosure`.
     pub compiled: Arc<Compiled>,
-    /// The highest grade among what is shown, and no lower than the resource's (stricter grade wins, 就高从严).
+    /// The highest grade among what is shown or compared, no lower than the resource's (stricter grade wins, 就高从严),
+    /// and higher for many records.
     pub effective_grade: i64,
 }
 
@@ -87,7 +88,7 @@ impl Denial {
         Text::new(format!("被以下策略禁止：{names}"), format!("forbidden by {names}"))
     }
 
-    fn incident(error: String) -> Self {
+    pub(super) fn incident(error: String) -> Self {
         Self { policies: Vec::new(), errors: vec![error] }
     }
 }
@@ -156,13 +157,7 @@ impl<'c> Judge<'c> {
         let resource = &call.target.resource;
         let registered = &policies.registered;
         let asset = registered.asset(&resource.id).ok_or_else(|| format!("resource `{}` is not in this snapshot", resource.id))?;
-        let Subject { requester, department, roles, .. } = call.subject;
-        let purpose = [Some(uid(&TYPES.scenario, &call.scenario.id)), call.grant.map(|grant| uid(&TYPES.grant, &grant.id))];
-        let purpose = purpose.into_iter().flatten();
-        let mut ancestors = registered.above_requester(department, roles);
-        ancestors.extend(purpose.clone());
-        let principal = Lineage { uid: uid(&TYPES.requester, &requester.id), ancestors };
-
+        let principal = call.principal(registered);
         let share = policies.index.slice(&action(call.target.operation.kind.name()), &principal, &asset.resource)?;
         let mut candidates = Vec::with_capacity(asset.items.len());
         for (item, lineage) in resource.items.iter().zip(&asset.items).filter(|(item, _)| call.carries(item)) {
@@ -177,8 +172,7 @@ impl<'c> Judge<'c> {
             reads.merge(&slice.reads);
             named.extend(&slice.named);
         }
-        let mut own = vec![registered.requester(requester, department, roles, purpose.clone())?];
-        own.extend(call.grant.map(|grant| grant_entity(grant, &asset.resource.uid)).transpose()?);
+        let own = call.own(registered, asset)?;
         let seeds = named.into_iter().cloned().chain(principal.ancestors.iter().cloned());
         let entities = registered.for_call(&resource.id, asset, own, seeds, &policies.schema)?;
         let context = context::of(call, &reads, &policies.unread)?;
@@ -224,7 +218,9 @@ impl<'c> Judge<'c> {
         let operation = &self.call.target.operation;
         let granted = self.call.grant.and_then(|grant| grant.quota.records_per_call);
         let max_records = granted.map_or(operation.max_records, |granted| granted.min(operation.max_records));
-        let plan = Plan { items, content: operation.content, records: operation.records.clone(), max_records, region: None };
+        let region = self.call.target.resource.region.as_ref().map(|region| region.paths.clone());
+        let effective_grade = operation.graded(effective_grade);
+        let plan = Plan { items, content: operation.content, records: operation.records.clone(), max_records, region };
         let policies = self.names(&determining);
         let compiled = Arc::new(Compiled::new(&plan));
         Ok(Decision { policies, flags: flags.into_iter().collect(), plan: Arc::new(plan), compiled, effective_grade })
@@ -233,14 +229,7 @@ impl<'c> Judge<'c> {
     pub(super) fn ask(&self, action: EntityUid, resource: &EntityUid, slice: &Slice, schema: Option<&Schema>) -> Result<Asked, Denial> {
         let request = Request::new(self.principal.clone(), action, resource.clone(), self.context.clone(), schema)
             .map_err(|error| Denial::incident(error.to_string()))?;
-        let response = self.policies.authorizer.is_authorized(&request, &slice.policies, &self.entities);
-        let mut errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
-        if !errors.is_empty() {
-            errors.sort_unstable();
-            return Err(Denial { policies: Vec::new(), errors });
-        }
-        let reasons = response.diagnostics().reason().cloned().collect();
-        Ok(Asked { allowed: response.decision() == Answer::Allow, reasons })
+        answer(self.policies, slice, &self.entities, &request)
     }
 
     pub(super) fn names(&self, ids: &BTreeSet<cedar_policy::PolicyId>) -> Vec<Arc<str>> {
@@ -256,7 +245,40 @@ pub(super) struct Asked {
     pub(super) reasons: BTreeSet<cedar_policy::PolicyId>,
 }
 
+/// Asks one question of the policies that can match it.
+pub(super) fn answer(policies: &Policies, slice: &Slice, entities: &Entities, request: &Request) -> Result<Asked, Denial> {
+    let response = policies.authorizer.is_authorized(request, &slice.policies, entities);
+    let mut errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
+    if !errors.is_empty() {
+        errors.sort_unstable();
+        return Err(Denial { policies: Vec::new(), errors });
+    }
+    let reasons = response.diagnostics().reason().cloned().collect();
+    Ok(Asked { allowed: response.decision() == Answer::Allow, reasons })
+}
+
 impl Call<'_> {
+    /// The bound scenario and grant, which the requester stands under for this call.
+    fn purpose(&self) -> impl Iterator<Item = EntityUid> + use<> {
+        let grant = self.grant.map(|grant| uid(&TYPES.grant, &grant.id));
+        [Some(uid(&TYPES.scenario, &self.scenario.id)), grant].into_iter().flatten()
+    }
+
+    /// Who asks, with all that the call puts it under.
+    pub(super) fn principal(&self, registered: &Registered) -> Lineage {
+        let mut ancestors = registered.above_requester(&self.subject.department, &self.subject.roles);
+        ancestors.extend(self.purpose());
+        Lineage { uid: uid(&TYPES.requester, &self.subject.requester.id), ancestors }
+    }
+
+    /// The entities that are the call's own: requester and grant.
+    pub(super) fn own(&self, registered: &Registered, asset: &Asset) -> Result<Vec<Entity>, String> {
+        let Subject { requester, department, roles, .. } = self.subject;
+        let mut own = vec![registered.requester(requester, department, roles, self.purpose())?];
+        own.extend(self.grant.map(|grant| grant_entity(grant, &asset.resource.uid)).transpose()?);
+        Ok(own)
+    }
+
     /// Whether the operation's answer carries the item at all: opaque content is the implicit item `*` alone.
     pub(super) fn carries(&self, item: &Item) -> bool {
         (&*item.name == "*") == (self.target.operation.content == ContentKind::Opaque)
@@ -267,7 +289,9 @@ impl Call<'_> {
         let resource = &self.target.resource;
         // Conditions may not be added to unconditional resources (order 809, article 15).
         let graded = resource.sharing == Sharing::Unconditional || item.grade <= self.scenario.max_grade;
-        if item.sharing == Sharing::NotShared || !graded {
+        // A cap on regions that nothing can carry out shows nothing; the loader refuses such a grant.
+        let uncapped = resource.region.is_none() && self.grant.is_some_and(|grant| !grant.regions.is_empty());
+        if item.sharing == Sharing::NotShared || !graded || uncapped {
             return Vec::new();
         }
         let operation = &self.target.operation;

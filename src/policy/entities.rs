@@ -353,6 +353,16 @@ pub(super) fn grant_entity(grant: &Grant, resource: &EntityUid) -> Result<Entity
     entity(uid(&TYPES.grant, &grant.id), attributes, [])
 }
 
+/// The records of one region of a resource.
+pub(super) fn rows_entity(rows: &Lineage, region: &str) -> Result<Entity, String> {
+    entity(rows.uid.clone(), [("region", reference(uid(&TYPES.region, region)))], rows.ancestors.iter().cloned())
+}
+
+/// A region that is known by its digits alone.
+pub(super) fn region_entity(code: &str, above: &[EntityUid]) -> Result<Entity, String> {
+    entity(uid(&TYPES.region, code), [], above.iter().cloned())
+}
+
 /// Everything above `id`, nearest first; a circle, which the loaders refuse, ends the walk.
 fn ancestors<'w>(id: &Arc<str>, of: &EntityTypeName, parent: impl Fn(&Arc<str>) -> Option<&'w Arc<str>>) -> Vec<EntityUid> {
     let mut above: Vec<&Arc<str>> = Vec::new();

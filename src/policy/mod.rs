@@ -7,6 +7,7 @@
 //! - `index` finds the policies that a request can satisfy by their scope alone;
 //! - `decide` asks for the share, then for each item from the widest form to the narrowest;
 //! - `cache` keeps decisions under exactly those circumstances that `reads` finds in the policies;
+//! - `rows` asks whether an answer may hold a region's records;
 //! - `explain` tells officers why a call comes out as it does, and what would change that;
 //! - `supposed` binds and decides calls that nobody makes; `suite` runs the officers' test cases on them;
 //! - `prove` holds the policies against the invariants over all requests that the schema admits, by a solver, and
@@ -25,6 +26,7 @@ mod load;
 pub mod prove;
 pub mod reach;
 mod reads;
+pub mod rows;
 pub mod suite;
 pub mod supposed;
 

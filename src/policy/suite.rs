@@ -42,6 +42,7 @@ pub struct Case {
     expect: String,
     policies: Option<BTreeSet<String>>,
     items: BTreeMap<String, Option<Form>>,
+    regions: BTreeMap<String, bool>,
 }
 
 /// Reads all cases.
@@ -74,10 +75,7 @@ fn read(table: Table<'_, '_>, world: World<'_>) -> Option<Case> {
     let expect = expect(&table);
     let policies = table.has("policies").then(|| table.strings("policies").into_iter().map(|id| id.value).collect());
     let items = table.opt_table("items").map(|items| forms(items, resource.as_deref())).unwrap_or_default();
-    if table.opt_table("regions").is_some() {
-        let message = Text::new("`regions` 尚不支持", "`regions` is not supported yet");
-        table.error("regions", "not_yet_supported", message, None);
-    }
+    let regions = regions(&table, resource.as_deref());
     let department = match (&requester, department) {
         (Some(requester), Some(id)) => {
             let own = requester.calls_for(&id.value).cloned();
@@ -95,7 +93,7 @@ fn read(table: Table<'_, '_>, world: World<'_>) -> Option<Case> {
     let (name, time, expect) = (name?.value, time?.value, expect?);
     let stated = supposed::state(scenario.as_deref(), case.as_deref());
     let call = Supposed { requester, department, roles: None, scope: None, resource, operation, stated, time, given };
-    Some(Case { name, place, call, expect, policies, items })
+    Some(Case { name, place, call, expect, policies, items, regions })
 }
 
 fn unknown(table: &Table<'_, '_>, key: &str, written: &str, known: impl Iterator<Item = Arc<str>>) {
@@ -167,6 +165,26 @@ fn expect(table: &Table<'_, '_>) -> Option<String> {
         return None;
     }
     Some(text)
+}
+
+/// Region codes, and whether the answer may hold their records; codes that are not registered too.
+fn regions(table: &Table<'_, '_>, resource: Option<&Resource>) -> BTreeMap<String, bool> {
+    let mut regions = BTreeMap::new();
+    let Some(written) = table.opt_table("regions") else { return regions };
+    if let Some(resource) = resource.filter(|resource| resource.region.is_none()) {
+        let message = Text::new(
+            format!("资源 `{}` 没有 `region_item`，不按行政区划筛选", resource.id),
+            format!("resource `{}` has no `region_item`: its records are not filtered", resource.id),
+        );
+        table.error("regions", "no_region_item", message, None);
+    }
+    for key in written.keys() {
+        if let Some(included) = written.opt_bool(&key.value) {
+            regions.insert(key.value, included);
+        }
+    }
+    written.finish();
+    regions
 }
 
 fn forms(table: Table<'_, '_>, resource: Option<&Resource>) -> BTreeMap<String, Option<Form>> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::decide::{self, Call};
+use super::rows::Question;
 use super::{Circumstances, Decision, Denial, Policies, World};
 use crate::catalogue::route::Target;
 use crate::catalogue::{Operation, Resource};
@@ -209,6 +210,12 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// What its answer asks about rows.
+    pub(super) fn question(self) -> Question {
+        let Self { subject, target, bound, circumstances } = self;
+        Question::new(Arc::new(subject), Arc::new(target), &bound, circumstances)
+    }
+
     /// The call as policies see it.
     pub(super) fn call(&self) -> Call<'_> {
         let Self { subject, target, bound, circumstances } = self;

@@ -1,7 +1,5 @@
 //! Settlement: step 10 of the line. Whoever holds it last settles the share; dropped without a word it says `cut`.
 
-use std::collections::BTreeMap;
-
 use aws_lc_rs::hmac;
 use hyper::StatusCode;
 
@@ -87,20 +85,20 @@ impl Settlement {
         // Of what the origin sent nothing is claimed unless it was seen whole. Opaque content leaves as it came.
         let origin = self.origin.take().filter(|_| outcome == Outcome::Complete).map(mac);
         let origin_digest = origin.or_else(|| (outcome == Outcome::Complete).then(|| digest.clone()));
-        let shown = self.shown.take().unwrap_or_default();
-        // What was rewritten but never handed over was not shown.
-        let nothing = self.bytes == 0;
-        let items: BTreeMap<&str, BTreeMap<&str, u64>> =
-            shown.items.iter().map(|(name, forms)| (&**name, forms.iter().map(|(form, count)| (*form, *count)).collect())).collect();
+        // What was rewritten but never handed over was not shown; of a part that was, what it showed may be unknown.
+        let shown = if self.bytes == 0 { Some(disclosure::Outcome::default()) } else { self.shown.take() };
+        let shown = shown.as_ref();
+        let items = shown.map(|shown| shown.items.iter().map(|(name, forms)| (&**name, forms.clone())).collect());
         let settled = entry::Settled {
             id: &new_id(),
             receipt_of: self.receipt_of,
             outcome: outcome.name(),
             status: self.status.map(|status| status.as_u16()),
             bytes: Some(self.bytes),
-            records: Some(if nothing { 0 } else { shown.records }),
-            rows_dropped: Some(0),
-            items: Some(if nothing { BTreeMap::new() } else { items }),
+            records: shown.map(|shown| shown.records),
+            rows_dropped: shown.map(|shown| shown.rows_dropped),
+            unfit: shown.map(|shown| shown.unfit),
+            items,
             digest: Some(&digest),
             origin_digest: origin_digest.as_deref(),
         };

@@ -110,7 +110,8 @@ impl Folder {
 
 /// Whether a control folder holds a file of this path.
 fn belongs(path: &str) -> bool {
-    let single = ["schema.cedarschema", "departments.toml", "requesters.toml", "regions.toml", "classes.toml", "calendar.toml"];
+    let single =
+        ["schema.cedarschema", "departments.toml", "requesters.toml", "regions.toml", "classes.toml", "calendar.toml", "grades.toml"];
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     match folder {
         "" => single.contains(&path) || name.ends_with(".cedar"),
@@ -167,8 +168,8 @@ fn list_into(root: &Path, folder: &str, depth: usize, listed: &mut BTreeMap<Stri
 /// A file that nobody reads. A policy or register in the wrong place would be missed without a word: that is an error.
 fn report_stray(path: &str, problems: &Problems) {
     let help = Text::new(
-        "控制目录：schema.cedarschema、*.cedar、departments.toml、requesters.toml、regions.toml、classes.toml、calendar.toml，以及 catalogue/、scenarios/、grants/、tests/、invariants/",
-        "a control folder holds schema.cedarschema, *.cedar, departments.toml, requesters.toml, regions.toml, classes.toml, calendar.toml, and catalogue/, scenarios/, grants/, tests/, invariants/",
+        "控制目录：schema.cedarschema、*.cedar、departments.toml、requesters.toml、regions.toml、classes.toml、calendar.toml、grades.toml，以及 catalogue/、scenarios/、grants/、tests/、invariants/",
+        "a control folder holds schema.cedarschema, *.cedar, departments.toml, requesters.toml, regions.toml, classes.toml, calendar.toml, grades.toml, and catalogue/, scenarios/, grants/, tests/, invariants/",
     );
     if [".cedar", ".cedarschema", ".toml"].iter().any(|extension| path.ends_with(extension)) {
         let message = Text::new("文件不在应有的位置，不会被读取", "the file is not in a place where it is read");

@@ -58,6 +58,7 @@ fn each_is_told(mistakes: &[Mistake]) {
 }
 
 const MARRIAGE: &str = "catalogue/mca.marriage.toml";
+const POPULATION: &str = "catalogue/psb.population.toml";
 
 #[test]
 fn a_resource_is_registered_whole() {
@@ -85,7 +86,9 @@ fn a_resource_is_registered_whole() {
         (MARRIAGE, "provider = \"mca\"", "provider = \"mcaa\"", "dangling_reference"),
         (MARRIAGE, "conditions = [\"housing security\", \"benefit eligibility\"]\n", "", "missing_conditions"),
         (MARRIAGE, "classes = [\"civil\"]", "classes = [\"1st\"]", "wrong_id"),
-        (MARRIAGE, "region_item = \"\"", "region_item = \"status\"", "not_yet_supported"),
+        (MARRIAGE, "region_item = \"\"", "region_item = \"statis\"", "unknown_item"),
+        (POPULATION, "records = \"$.data[*]\"\nmax_records = 1\n", "max_records = 1\n", "wrong_value"),
+        (POPULATION, "path = \"$.data[*].region_code\"", "path = \"$.region_code\"", "wrong_value"),
         ("catalogue/stats.survey.toml", "《中华人民共和国统计法》关于统计调查对象资料保密的规定", " ", "missing_legal_basis"),
         ("catalogue/mca.divisions.toml", "id = \"mca.divisions\"", "id = \"mca.divisions\"\nid = \"mca.x\"", "toml_syntax"),
     ]);
@@ -128,6 +131,29 @@ fn a_claim_says_what_is_asked_and_what_is_compared() {
         (MARRIAGE, "kind = \"query\"\n", "kind = \"query\"\nask = { method = \"GET\", path = \"/x\" }\n", "wrong_value"),
         (MARRIAGE, "records = \"$.data[*]\"\nmax_records = 20", "records = \"$.rows[*]\"\nmax_records = 20", "wrong_value"),
     ]);
+}
+
+#[test]
+fn an_uplift_is_a_number_of_records_and_of_grades() {
+    let file = "grades.toml";
+    each_is_told(&[
+        (file, "records = 1000", "records = 0", "wrong_value"),
+        (file, "records = 1000", "", "missing_key"),
+        (file, "by = 1", "by = 4", "wrong_value"),
+        (file, "by = 1", "by = 1\ngrade = 4", "unknown_key"),
+        (file, "[[uplift]]", "[[uplifts]]", "unknown_key"),
+    ]);
+}
+
+#[test]
+fn a_mask_over_what_the_caller_sends_is_told() {
+    let folder = copy();
+    let (errors, warnings) = load(folder.path());
+    assert_eq!((errors, warnings), (Vec::new(), vec!["mask_of_what_was_sent"]));
+    let path = folder.path().join("grants/2026.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("id_number = [\"mask\"]", "id_number = [\"reveal\", \"mask\"]", 1)).unwrap();
+    assert_eq!(load(folder.path()).1, Vec::<&str>::new());
 }
 
 #[test]
@@ -292,7 +318,10 @@ fn a_grant_says_who_approved_what() {
         (file, "status = [\"reveal\", \"compare\"]", "\"*\" = [\"reveal\"]", "unknown_item"),
         (file, "status = [\"reveal\", \"compare\"]", "status = [\"show\"]", "wrong_value"),
         (file, "status = [\"reveal\", \"compare\"]", "status = []", "wrong_value"),
-        (file, "regions = []", "regions = [\"990100\"]", "not_yet_supported"),
+        (file, "regions = []", "regions = [\"990100\"]", "no_region_item"),
+        (file, "regions = [\"990100\"]", "regions = [\"99010\"]", "wrong_value"),
+        (file, "regions = [\"990100\"]", "regions = [\"990199\"]", "dangling_reference"),
+        (file, "regions = [\"990100\"]", "regions = \"990100\"", "wrong_type"),
         (file, "rate = \"10/s\"", "rate = \"10\"", "wrong_value"),
         (file, "calls_per_day = 2000", "calls_per_day = 0", "wrong_value"),
         (file, "records_per_call = 20", "records_per_cal = 20", "unknown_key"),

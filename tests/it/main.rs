@@ -29,6 +29,7 @@ mod register;
 mod reload;
 mod replay;
 mod rewriting;
+mod rows;
 mod serve;
 mod share;
 mod streaming;

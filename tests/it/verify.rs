@@ -94,7 +94,7 @@ async fn an_origin_that_knows_nobody_has_answered_no() {
     let ask = |script: &str, value: Value| verify(&gateway, &token, "/psb/claims/by-path", &json!({"script": script, "value": value}));
     answered(&ask("plain", json!("seen")).send().await, true);
     let plain_no = ask("plain", json!("other")).send().await;
-    for script in ["missing", "nothing"] {
+    for script in ["missing", "no-content"] {
         let answer = ask(script, json!("seen")).send().await;
         answered(&answer, false);
         assert_eq!(answer.content.len(), plain_no.content.len());

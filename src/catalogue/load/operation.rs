@@ -88,6 +88,7 @@ pub(super) fn read(table: Table<'_, '_>) -> Read {
         content: content.unwrap_or(ContentKind::Json),
         records,
         max_records: u64::try_from(max_records).unwrap_or(1),
+        uplift: 0,
         verify,
     };
     verify::fits(&table, &operation);

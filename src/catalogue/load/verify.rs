@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hyper::Method;
 
 use super::super::verify::{Ask, Verify, each_string, pieces};
-use super::super::{Item, Kind, Operation, Sharing, SubjectSource, template};
+use super::super::{Item, Kind, Operation, Region, Sharing, SubjectSource, template};
 use crate::disclosure::compare::{Compared, Comparison};
 use crate::disclosure::path::Segment;
 use crate::disclosure::{ContentKind, JsonPath};
@@ -95,7 +95,7 @@ pub(super) fn fits(table: &Table<'_, '_>, operation: &Operation) {
 }
 
 /// Finds the compared items.
-pub(super) fn compare(operation: &mut Operation, written: &[Placed<String>], items: &[Item], problems: &Problems) {
+pub(super) fn compare(operation: &mut Operation, written: &[Placed<String>], items: &[Item], region: Option<&Region>, problems: &Problems) {
     let Some(verify) = &mut operation.verify else { return };
     let mut found: Vec<Compared> = Vec::with_capacity(written.len());
     let mut seen = BTreeSet::new();
@@ -130,5 +130,6 @@ pub(super) fn compare(operation: &mut Operation, written: &[Placed<String>], ite
         }
         found.push(Compared { name: item.name.clone(), paths });
     }
-    verify.comparison = Arc::new(Comparison { records: operation.records.clone(), items: found });
+    let region = region.map(|region| region.paths.iter().filter_map(|path| path.within(&operation.records)).collect());
+    verify.comparison = Arc::new(Comparison { records: operation.records.clone(), items: found, region });
 }

@@ -20,7 +20,7 @@ const COLUMNS: [(usize, &str, &str); 7] = [
 ];
 
 /// What members are called; in the order in which they are shown.
-const LABELS: [(&str, &str, &str); 45] = [
+const LABELS: [(&str, &str, &str); 46] = [
     ("kind", "种类", "kind"),
     ("time", "记录时间", "recorded"),
     ("time_decided", "决定时间", "decided"),
@@ -63,6 +63,7 @@ const LABELS: [(&str, &str, &str); 45] = [
     ("bytes", "字节数", "bytes"),
     ("records", "记录数", "records"),
     ("rows_dropped", "略去行数", "rows dropped"),
+    ("unfit", "不适用脱敏规则的值", "values unfit for their form"),
     ("command", "命令", "command"),
     ("query", "查询条件", "query"),
     ("uid", "系统账号", "system account"),

@@ -100,6 +100,7 @@ fn as_json(verdict: &Verdict<'_>, lang: Lang) -> Value {
         "policies": verdict.policies.iter().map(|id| &**id).collect::<Vec<_>>(),
         "items": items.collect::<serde_json::Map<_, _>>(),
         "narrowed": narrowed.collect::<serde_json::Map<_, _>>(),
+        "regions": verdict.regions,
         "detail": verdict.detail.as_ref().map(|text| text.get(lang)),
         "differences": verdict.differences.iter().map(|text| text.get(lang)).collect::<Vec<_>>(),
     })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Case;
 use crate::disclosure::Form;
 use crate::lang::Text;
+use crate::policy::supposed::Made;
 use crate::policy::{Policies, World};
 
 /// What came of a case.
@@ -21,6 +22,8 @@ pub struct Verdict<'c> {
     pub items: BTreeMap<Arc<str>, Option<Form>>,
     /// The forbids that refused a wider form.
     pub narrowed: BTreeMap<Arc<str>, Arc<str>>,
+    /// Whether the answer may hold the records of each region that was asked about.
+    pub regions: BTreeMap<String, bool>,
     /// Why it was refused beside its policies: binding's detail, or evaluation errors.
     pub detail: Option<Text>,
     /// Where it differs from what was expected; empty: as told.
@@ -30,16 +33,21 @@ pub struct Verdict<'c> {
 impl Policies {
     /// Runs a test case.
     pub fn run<'c>(&self, case: &'c Case, world: World<'_>) -> Verdict<'c> {
-        let (mut items, mut narrowed) = (BTreeMap::new(), BTreeMap::new());
+        let (mut items, mut narrowed, mut regions) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (outcome, policies, detail) = match self.suppose(&case.call, world) {
             Ok((_, decision)) => {
+                let question = case.call.make(world).map(Made::question).ok();
+                // What cannot be decided is not included: the answer would be aborted.
+                let included =
+                    |code: &str| question.as_ref().is_some_and(|asked| self.include(asked, world.parties, code).unwrap_or(false));
+                regions.extend(case.regions.keys().map(|code| (code.clone(), included(code))));
                 items.extend(decision.plan.items.iter().map(|item| (item.name.clone(), item.form)));
                 narrowed.extend(decision.plan.items.iter().filter_map(|item| Some((item.name.clone(), item.narrowed_by.clone()?))));
                 ("allow", decision.policies.clone(), None)
             }
             Err(refused) => (refused.code(), refused.policies().to_vec(), refused.detail()),
         };
-        let mut verdict = Verdict { case, outcome, policies, items, narrowed, detail, differences: Vec::new() };
+        let mut verdict = Verdict { case, outcome, policies, items, narrowed, regions, detail, differences: Vec::new() };
         verdict.differences = differences(&verdict);
         verdict
     }
@@ -78,6 +86,15 @@ fn differences(verdict: &Verdict<'_>) -> Vec<Text> {
                 format!("`{name}`: expected {expected}, found {found}{by}"),
             ));
         }
+    }
+    let regions = case.regions.iter().filter(|_| verdict.outcome == "allow");
+    for (code, expected) in regions.filter(|(code, expected)| verdict.regions.get(*code) != Some(expected)) {
+        let word = |included| if included { Text::new("提供", "shown") } else { Text::new("不提供", "dropped") };
+        let (expected, found) = (word(*expected), word(!*expected));
+        differences.push(Text::new(
+            format!("区划 {code} 的记录应{}，实{}", expected.zh, found.zh),
+            format!("records of region {code}: expected {}, found {}", expected.en, found.en),
+        ));
     }
     differences
 }

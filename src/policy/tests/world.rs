@@ -46,7 +46,7 @@ impl Folder {
         let file = |name: &str| files.iter().find(|(file, _)| file == name).map(|(file, text)| (file.as_str(), text.as_str()));
         let parties = Parties::load(file("departments.toml"), file("requesters.toml"), file("regions.toml"), &problems);
         assert!(problems.is_ok(), "{problems:?}");
-        let catalogue = Catalogue::load(&texts("catalogue", "toml"), None, &parties, &problems);
+        let catalogue = Catalogue::load(&texts("catalogue", "toml"), None, None, &parties, &problems);
         let (scenarios, grants) = (texts("scenarios", "toml"), texts("grants", "toml"));
         let purposes = Purposes::load(&scenarios, &grants, file("calendar.toml"), &parties, &catalogue, &problems);
         assert!(problems.is_ok(), "{problems:?}");

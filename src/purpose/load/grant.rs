@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::super::{Approval, Grant, GrantStatus, Holder, Quota, ResourcePattern, Scenario, Side};
 use super::{dangling, department, kinds, pattern, report_twice, validity};
-use crate::catalogue::{Catalogue, Item, Mode, Resource, Sharing};
+use crate::catalogue::{Catalogue, Item, Kind, Mode, Operation, Resource, Sharing, SubjectSource};
 use crate::disclosure::Form;
 use crate::identity::parties::Parties;
 use crate::lang::Text;
-use crate::written::{Placed, Problems, Table, nearest, units};
+use crate::written::{Placed, Problems, Table, is_region, nearest, units};
 
 const FORMS: [(&str, Form); 4] =
     [("reveal", Form::Reveal), ("mask", Form::Mask), ("pseudonymise", Form::Pseudonymise), ("compare", Form::Compare)];
@@ -59,10 +59,7 @@ impl<'r> Reading<'r> {
         let scenario = self.scenario(&table, resource.as_ref());
         let kinds = kinds(&table);
         let items = self.items(&table, resource.as_ref());
-        if let Some(region) = table.strings("regions").first() {
-            let message = Text::new("授权的 `regions` 尚不支持", "`regions` of a grant are not supported yet");
-            self.problems.error(&region.place, "not_yet_supported", message, None);
-        }
+        let regions = self.regions(&table, items.as_ref());
         let quota = table.opt_table("quota").map(quota).unwrap_or_default();
         let application = table.filled("application").map(|text| text.value);
         let legal_basis = table.filled("legal_basis").map(|text| text.value);
@@ -86,7 +83,7 @@ impl<'r> Reading<'r> {
                 scenario: scenario?,
                 kinds,
                 items: items?,
-                regions: Vec::new(),
+                regions,
                 quota,
                 application: application?,
                 legal_basis: legal_basis?,
@@ -173,10 +170,39 @@ impl<'r> Reading<'r> {
                 continue;
             };
             self.warn(&key, item, &forms);
+            self.warn_of_what_was_sent(&key, id, item, &forms);
             items.insert(id.clone(), forms);
         }
         written.finish();
         Some(items)
+    }
+
+    /// Regions whose records the grant covers. They cap what is shown, so each resource must be able to tell its records'.
+    fn regions(&self, table: &Table<'_, '_>, items: Option<&Items>) -> Vec<Arc<str>> {
+        let written = table.strings("regions");
+        let unfiltered = |resource: &&str| self.catalogue.resources.get(*resource).is_some_and(|found| found.region.is_none());
+        let of_item = |item: &Arc<str>| item.split_once('#').map(|(resource, _)| resource.to_owned());
+        let resources: BTreeSet<String> = items.into_iter().flat_map(|items| items.keys().filter_map(of_item)).collect();
+        if let (Some(region), Some(resource)) = (written.first(), resources.iter().map(String::as_str).find(unfiltered)) {
+            let message = Text::new(
+                format!("数据资源 `{resource}` 没有 `region_item`，无法按行政区划限定"),
+                format!("resource `{resource}` has no `region_item`: its records cannot be limited to regions"),
+            );
+            self.problems.error(&region.place, "no_region_item", message, None);
+        }
+        let mut regions: Vec<Arc<str>> = Vec::with_capacity(written.len());
+        for region in written {
+            if !is_region(&region.value) {
+                let message = Text::new(format!("`{}` 不是行政区划代码", region.value), format!("`{}` is not a region code", region.value));
+                let help = Text::new("应为 6 至 12 位数字", "6 to 12 digits");
+                self.problems.error(&region.place, "wrong_value", message, Some(help));
+            } else if !self.parties.knows_region(&region.value) {
+                dangling(table, &region, ("行政区划", "region"), self.parties.regions.keys());
+            } else {
+                regions.push(region.value.into());
+            }
+        }
+        regions
     }
 
     fn covers(&self, resource: &ResourcePattern, item: &str) -> bool {
@@ -204,6 +230,29 @@ impl<'r> Reading<'r> {
         let near = nearest(written, known);
         let help = near.map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")));
         self.problems.error(&key.place, "unknown_item", Text::new(zh, en), help);
+    }
+
+    /// A mask over what the caller itself sent hides nothing from it.
+    fn warn_of_what_was_sent(&self, key: &Placed<String>, id: &str, item: &Item, forms: &BTreeSet<Form>) {
+        let resource = id.split_once('#').and_then(|(resource, _)| self.catalogue.resources.get(resource));
+        let narrowed = !forms.contains(&Form::Reveal) && (forms.contains(&Form::Mask) || forms.contains(&Form::Pseudonymise));
+        let Some(resource) = resource.filter(|_| narrowed) else { return };
+        let is_item = |sent: &str| *item.name == *sent || item.paths.iter().any(|path| path.last_name() == Some(sent));
+        let mut shown = resource.operations.iter().filter(|operation| operation.kind != Kind::Verify).peekable();
+        let sent = |operation: &Arc<Operation>| match &operation.subject {
+            Some(SubjectSource::Content(path)) => path.last_name().is_some_and(is_item),
+            Some(SubjectSource::Path(name) | SubjectSource::Query(name)) => is_item(name),
+            None => false,
+        };
+        if shown.peek().is_some() && shown.all(sent) {
+            let name = &key.value;
+            let message = Text::new(
+                format!("`{name}` 由调用方自己写明，脱敏或假名化对它不起作用"),
+                format!("the caller sends `{name}` itself: masking it hides nothing from it"),
+            );
+            let help = Text::new("不需要返回的，不列入授权即可", "where it need not come back, leave it out of the grant");
+            self.problems.warning(&key.place, "mask_of_what_was_sent", message, Some(help));
+        }
     }
 
     /// Forms that can never be used: approved by mistake, or missing in the catalogue.

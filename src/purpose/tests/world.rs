@@ -114,7 +114,7 @@ pub(super) fn load(scenarios: &[(String, String)], grants: &[String]) -> (World,
         resource("mca.open", "unconditional", 4),
         resource("mca.secret", "not_shared", 4),
     ];
-    let catalogue = Catalogue::load(&resources, None, &parties, &problems);
+    let catalogue = Catalogue::load(&resources, None, None, &parties, &problems);
     let grants = [("grants/all.toml".to_owned(), grants.concat())];
     let purposes = Purposes::load(scenarios, &grants, None, &parties, &catalogue, &problems);
     let (errors, warnings) = problems.into_parts();

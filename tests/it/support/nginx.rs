@@ -27,6 +27,11 @@ pub const POPULATION: &str = concat!(
     r#"{"data":[{"id_number":"990102199003071234","name":"张三丰","telephone":"13800000000","#,
     r#""region_code":"990102","address":"甲市东区一号"}],"trace":"internal"}"#
 );
+/// What the register of residents answers: rows of two cities, and rows that belong nowhere.
+pub const RESIDENTS: &str = concat!(
+    r#"{"data":[{"name":"甲一","region":"990101"},{"name":"甲二","region":"990102"},{"name":"乙","region":"990202"},"#,
+    r#"{"name":"无"},{"name":"空","region":null},{"name":"短","region":"9901"},{"name":"数","region":990102}],"total":7}"#
+);
 const DIVISIONS: &str = r#"{"data":[{"code":"990000","name":"示例省"},{"code":"990100","name":"甲市"}]}"#;
 
 impl Nginx {
@@ -117,7 +122,7 @@ fn configuration(address: SocketAddr, folder: &Folder) -> String {
            client_body_temp_path {path}/b; proxy_temp_path {path}/p; fastcgi_temp_path {path}/f; uwsgi_temp_path {path}/u; scgi_temp_path {path}/s;\n\
            server {{\n\
              listen {address};\n\
-             {}{}{}{}{}\
+             {}{}{}{}{}{}\
              location /mca/files/ {{ alias {path}/files/; default_type application/octet-stream; }}\n\
            }}\n\
          }}\n",
@@ -126,6 +131,7 @@ fn configuration(address: SocketAddr, folder: &Folder) -> String {
         json("/psb/people/", POPULATION),
         json("= /psb/lookup", POPULATION),
         json("= /mca/divisions", DIVISIONS),
+        json("= /psb/residents", RESIDENTS),
     )
 }
 

@@ -125,10 +125,6 @@ fn act(script: &str, to: &mut TcpStream, gate: &Gate) -> std::io::Result<bool> {
         "gzip" => whole("200 OK", "content-type: application/json\r\ncontent-encoding: gzip\r\n", b"\x1f\x8bsecret-of-origin"),
         "redirect" => whole("302 Found", "location: http://127.0.0.1:1/secret-of-origin\r\n", b""),
         "partial" => whole("206 Partial Content", "content-type: application/json\r\ncontent-range: bytes 0-5/90\r\n", ANSWER.as_bytes()),
-        "nothing" => {
-            write!(to, "HTTP/1.1 204 No Content\r\n\r\n")?;
-            Ok(true)
-        }
         "missing" => whole("404 Not Found", json, br#"{"error":"secret-of-origin"}"#),
         "broken" => whole("500 Internal Server Error", json, br#"{"error":"secret-of-origin"}"#),
         "duplicate" => whole("200 OK", json, br#"{"data":[{"value":"a","val\u0075e":"secret-of-origin"}]}"#),

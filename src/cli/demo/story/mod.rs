@@ -3,6 +3,7 @@
 
 mod full;
 mod housing;
+mod less;
 mod others;
 mod record;
 pub(super) mod step;
@@ -48,7 +49,13 @@ type Scene = (&'static str, (&'static str, &'static str), (&'static str, &'stati
 /// Tells the story; true if each step came out as told.
 pub(super) fn tell(stage: &mut Stage, printer: &Printer) -> Result<bool, Trouble> {
     let mut all = true;
-    let scenes = [housing::SCENES.as_slice(), others::SCENES.as_slice(), full::SCENES.as_slice(), record::SCENES.as_slice()];
+    let scenes = [
+        housing::SCENES.as_slice(),
+        less::SCENES.as_slice(),
+        others::SCENES.as_slice(),
+        full::SCENES.as_slice(),
+        record::SCENES.as_slice(),
+    ];
     for (number, title, says, play) in scenes.into_iter().flatten() {
         if stopping(&stage.stop) {
             return Ok(false);
@@ -151,6 +158,8 @@ impl Stage {
                 population_in_full(),
             ),
             ("住房系统冒用巡查场景：未放行", "housing under patrol: refused", population().token("housing").purpose("patrol")),
+            ("核验婚姻状态：只回答是否一致", "a claim verified: yes or no", less::claim("married")),
+            ("甲市只见本市记录", "City A sees its own records", less::city()),
             ("统计：企业代码假名化", "statistics: pseudonyms", others::tax()),
         ];
         let mut lines: Vec<(Text, String)> =
