@@ -116,9 +116,10 @@ impl CallArgs {
             found.collect::<Result<BTreeSet<_>, _>>()
         };
         let named = networks.names();
-        let network = self.network.as_deref().map(|name| {
-            named.iter().find(|known| ***known == *name).cloned().ok_or_else(|| unknown("network", name, named.iter()))
-        });
+        let network = self
+            .network
+            .as_deref()
+            .map(|name| named.iter().find(|known| ***known == *name).cloned().ok_or_else(|| unknown("network", name, named.iter())));
         let network = network.transpose()?;
         Ok(Supposed {
             requester: requester.clone(),
