@@ -247,6 +247,11 @@ impl Teller<'_, '_> {
                 format!("the item is of grade {grade}, scenario `{id}` reaches {most}"),
             );
         }
+        if let Some(verify) = &target.operation.verify
+            && !verify.comparison.items.iter().any(|compared| compared.name == item.name)
+        {
+            return Text::new("该操作不比对此项", "the operation does not compare it");
+        }
         if form == Form::Mask && item.mask.is_none() {
             return Text::new("该数据项没有脱敏规则", "the item has no mask");
         }
@@ -258,7 +263,6 @@ impl Teller<'_, '_> {
                 let id = &grant.id;
                 Text::new(format!("授权 `{id}` 没有列出此形式"), format!("grant `{id}` does not list this form"))
             }
-            _ if form == Form::Compare => Text::new("该操作不比对此项", "the operation does not compare it"),
             _ => Text::new("该操作不提供此形式", "the operation has no such form"),
         }
     }

@@ -128,6 +128,7 @@ fn a_supposed_call_needs_no_ledger_and_people_can_read_why() {
         (&["--requester", "housing-app", "--resource", "psb.population", "--kind", "bulk"], "it has query"),
         (&["--requester", "housing-app", "--resource", "psb.population", "--time", "noon"], "--time noon"),
         (&["--who", "--item", "psb.population"], "RESOURCE#ITEM"),
+        (&["--requester", "housing-app", "--resource", "psb.population", "--network", "goverment"], "did you mean `government`?"),
         (&["--who"], "--item"),
         (&[], "--requester"),
     ] {

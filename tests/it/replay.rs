@@ -43,6 +43,9 @@ async fn calls(world: &World, gateway: &Gateway) -> Calls {
         .token("housing-app", json!({"authorization_details": [{"type": "kanhe_share", "scenarios": ["housing"], "case": "2026-9"}]}));
     let marriage = |token: &str, content: &str| gateway.ask("POST", "/mca/marriage/query").token(token).json(content.to_owned());
     marriage(&scoped, &format!(r#"{{"id_number":"{NUMBER}"}}"#)).send().await.receipt();
+    let claim = json!({"id_number": NUMBER, "status": "married", "registered_on": "2015-06-18"});
+    gateway.ask("POST", "/mca/marriage/verify").token(&token).purpose("housing").json(claim.to_string()).send().await.receipt();
+    gateway.ask("GET", "/ungranted").token(&token).purpose("housing").send().await.refused(403, "policy_denied");
     let entry = |document: Value| document["entry"].as_u64().unwrap();
     let unbound = entry(population().token(&token).purpose("patrol").send().await.refused(403, "purpose_not_granted"));
     population().token(&scoped).purpose("housing;case=\"2026-8\"").send().await.refused(403, "purpose_not_granted");
@@ -75,12 +78,12 @@ async fn every_recorded_decision_is_reproduced_and_a_candidate_is_held_against_i
     let expected =
         [(&json!("undecided"), &json!("request_malformed"), &json!(1)), (&json!("unrecorded"), &json!("purpose_unknown"), &json!(1))];
     assert_eq!(left, expected, "what cannot be decided again is counted");
-    assert_eq!((&report["calls"], &report["same"]), (&json!(8), &json!(6)));
+    assert_eq!((&report["calls"], &report["same"]), (&json!(10), &json!(8)));
 
     // The same policies change nothing.
     let same = candidate(&world, "", |text| text);
     let (exit, report) = replay(&world, &["--candidate", &same]);
-    assert_eq!((exit, &report["changes"], &report["replayed"]), (Some(0), &json!([]), &json!(6)), "{report}");
+    assert_eq!((exit, &report["changes"], &report["replayed"]), (Some(0), &json!([]), &json!(8)), "{report}");
 
     // Without the forbid the number would be shown in full where it was masked.
     let wider = candidate(&world, "base.cedar", |text| text[..text.find("@id(\"number-in-full").unwrap()].to_owned());
@@ -103,7 +106,7 @@ async fn every_recorded_decision_is_reproduced_and_a_candidate_is_held_against_i
     // One call left the scenario open: then none fits. The others named it.
     let to: Vec<_> = denied.iter().map(|(_, _, to, _)| to.as_str().unwrap()).collect();
     assert!(to.contains(&"purpose_not_granted") && to.contains(&"purpose_missing"), "{report}");
-    assert_eq!(denied.iter().map(|(.., found)| found.len()).sum::<usize>(), 4);
+    assert_eq!(denied.iter().map(|(.., found)| found.len()).sum::<usize>(), 5);
 
     let gone = candidate(&world, "requesters.toml", |text| text.replacen("id = \"housing-app\"", "id = \"housing-app-2\"", 1));
     for (path, content) in world.folder.files().into_iter().filter(|(path, _)| path.starts_with("candidate/grants/")) {

@@ -171,10 +171,10 @@ fn print_report(report: &Report, lang: Lang) -> String {
         }
         let count = report.count(change);
         let heading = match change {
-            Change::Allowed => Text::new(format!("新放行：{count} 次调用"), format!("newly let pass: {count} calls")),
-            Change::Wider => Text::new(format!("数据项放宽：{count} 次调用"), format!("items wider: {count} calls")),
-            Change::Narrower => Text::new(format!("数据项收窄：{count} 次调用"), format!("items narrower: {count} calls")),
-            Change::Denied => Text::new(format!("新不放行：{count} 次调用"), format!("newly refused: {count} calls")),
+            Change::Allowed => Text::new(format!("新放行：{count} 次调用"), format!("calls newly let pass: {count}")),
+            Change::Wider => Text::new(format!("数据项放宽：{count} 次调用"), format!("calls with wider items: {count}")),
+            Change::Narrower => Text::new(format!("数据项收窄：{count} 次调用"), format!("calls with narrower items: {count}")),
+            Change::Denied => Text::new(format!("新不放行：{count} 次调用"), format!("calls newly refused: {count}")),
         };
         lines.push(heading.get(lang).to_owned());
         lines.extend(groups.into_iter().map(|(group, entries)| row(group, entries, lang)));
@@ -205,10 +205,9 @@ fn print_report(report: &Report, lang: Lang) -> String {
 fn row(group: &Group, entries: &[u64], lang: Lang) -> String {
     let item = group.item.as_deref().map(|item| format!(" {item}")).unwrap_or_default();
     let scenario = if group.scenario.is_empty() { "-" } else { &group.scenario };
-    let count = entries.len();
     let what = format!("  {}  {}{item}  {scenario}  {} → {}", group.department, group.resource, group.from, group.to);
     let entries = listed(entries);
-    Text::new(format!("{what}  {count} 条：{entries}"), format!("{what}  {count} entries: {entries}")).get(lang).to_owned()
+    Text::new(format!("{what}  记录 {entries}"), format!("{what}  entries {entries}")).get(lang).to_owned()
 }
 
 fn left_lines(left: &BTreeMap<(&'static str, String), Vec<u64>>, lang: Lang) -> Vec<String> {

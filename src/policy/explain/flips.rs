@@ -296,7 +296,8 @@ impl Search<'_> {
             let new = self.new_grant(scenario);
             return self.purposes("grant", ("", &new.id.clone()), None, Some(new));
         };
-        let resource = &self.supposed.resource;
+        let Supposed { resource, operation, .. } = self.supposed;
+        let forms = if operation.kind == Kind::Verify { &[Form::Compare][..] } else { &Form::SHOWN };
         let mut attempt = |fact, (from, to): (&str, &str), change: &dyn Fn(&mut Grant)| {
             let mut changed = Grant::clone(grant);
             change(&mut changed);
@@ -310,7 +311,7 @@ impl Search<'_> {
         for item in &resource.items {
             let id: Arc<str> = super::item_id(&resource.id, &item.name).into();
             let listed = |form: &Form| grant.items.get(&id).is_some_and(|forms| forms.contains(form));
-            for form in Form::SHOWN.into_iter().filter(|form| !listed(form)) {
+            for &form in forms.iter().filter(|form| !listed(form)) {
                 attempt("grant.items", ("", &format!("{} = {}", item.name, form.name())), &|changed| {
                     changed.items.entry(id.clone()).or_default().insert(form);
                 });

@@ -115,7 +115,12 @@ impl CallArgs {
             let found = names.iter().map(|role| known.get(role.as_str()).cloned().ok_or_else(|| unknown(option, role, known.iter())));
             found.collect::<Result<BTreeSet<_>, _>>()
         };
-        let network = self.network.as_deref().map(Arc::from);
+        let named = networks.names();
+        let network = self
+            .network
+            .as_deref()
+            .map(|name| named.iter().find(|known| ***known == *name).cloned().ok_or_else(|| unknown("network", name, named.iter())));
+        let network = network.transpose()?;
         Ok(Supposed {
             requester: requester.clone(),
             department,

@@ -98,9 +98,10 @@ fn print(survey: &Survey, lang: Lang) -> String {
     let mut lines = Vec::new();
     for row in &survey.rows {
         let grant = row.grant.as_deref().unwrap_or("-");
+        let what = format!("{} {} {}", row.kind, row.resource, row.path);
         let text = Text::new(
-            format!("{}（{}）  场景 {}  {} {}  授权 {grant}", row.requester, row.department, row.scenario, row.kind, row.resource),
-            format!("{} ({})  scenario {}  {} {}  grant {grant}", row.requester, row.department, row.scenario, row.kind, row.resource),
+            format!("{}（{}）  场景 {}  {what}  授权 {grant}", row.requester, row.department, row.scenario),
+            format!("{} ({})  scenario {}  {what}  grant {grant}", row.requester, row.department, row.scenario),
         );
         lines.push(text.get(lang).to_owned());
         for (name, ways) in &row.items {
@@ -114,7 +115,7 @@ fn print(survey: &Survey, lang: Lang) -> String {
     let (found, nothing) = (survey.rows.len(), survey.nothing);
     let sum = Text::new(
         format!("{found} 种调用方式可以得到数据，{nothing} 种得不到"),
-        format!("{found} ways to ask get something, {nothing} get nothing"),
+        format!("ways to ask that get something: {found}, nothing: {nothing}"),
     );
     lines.push(sum.get(lang).to_owned());
     lines.join("\n")
