@@ -1,5 +1,6 @@
 //! `kanhe policy`: what officers ask of their policies. Each question has a file of its own.
 
+mod diff;
 mod example;
 mod prove;
 mod test;
@@ -24,6 +25,8 @@ enum Command {
     Test(test::TestArgs),
     /// 证明策略永远不会放行什么 · prove what the policies can never allow
     Prove(prove::ProveArgs),
+    /// 比较两个版本会放行什么 · compare what two versions would allow
+    Diff(diff::DiffArgs),
 }
 
 /// Runs the command.
@@ -31,6 +34,7 @@ pub fn run(args: PolicyArgs, settings: &Settings) -> Exit {
     match args.command {
         Command::Test(args) => test::run(&args, settings),
         Command::Prove(args) => prove::run(&args, settings),
+        Command::Diff(args) => diff::run(&args, settings),
     }
 }
 

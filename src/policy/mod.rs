@@ -9,12 +9,14 @@
 //! - `cache` keeps decisions under exactly those circumstances that `reads` finds in the policies;
 //! - `supposed` binds and decides calls that nobody makes; `suite` runs the officers' test cases on them;
 //! - `prove` holds the policies against the invariants over all requests that the schema admits, by a solver, and
-//!   `reach` looks for a call of the control folder itself that shows the same.
+//!   `reach` looks for a call of the control folder itself that shows the same; `diff` compares two sets of policies
+//!   alike.
 
 mod cache;
 mod conform;
 mod context;
 pub mod decide;
+pub mod diff;
 mod entities;
 mod index;
 mod load;

@@ -101,6 +101,12 @@ impl Read {
         Ok(reasons)
     }
 
+    /// Whether the gateway would let it pass by these policies: it denies on any error.
+    pub(in crate::policy) fn passes(&self, policies: &PolicySet) -> bool {
+        let response = self.ask(policies);
+        response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
+    }
+
     /// That the policy indeed cannot be evaluated on it.
     pub(in crate::policy) fn errs(&self, policy: &Policy) -> Result<(), Text> {
         let alone = PolicySet::from_policies([policy.clone()]).map_err(|error| unfit(&error))?;
