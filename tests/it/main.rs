@@ -28,4 +28,5 @@ mod serve;
 mod share;
 mod streaming;
 mod support;
+mod verify;
 mod witness;
