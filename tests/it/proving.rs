@@ -46,13 +46,13 @@ fn what_cannot_be_asked_is_no_proof() {
     }
 }
 
-/// A duty officer of level 5 may see the number at once. Nobody thought of the case that is then missing.
+/// A duty officer of level 4 may see the number at once. Nobody thought of the case that is then missing.
 const HOLE: [(&str, &str); 2] = [
     (
         "when { resource.grade >= 4 && !context.has_case }",
-        "when { resource.grade >= 4 && !context.has_case && context.operator_clearance < 5 }",
+        "when { resource.grade >= 4 && !context.has_case && context.operator_clearance < 4 }",
     ),
-    ("unless { context.has_case &&", "unless { (context.has_case || context.operator_clearance >= 5) &&"),
+    ("unless { context.has_case &&", "unless { (context.has_case || context.operator_clearance >= 4) &&"),
 ];
 
 /// The starting base policies on the tests' own data, with this world's rule for the number, an invariant about it, and
@@ -77,7 +77,7 @@ fn write_policies(world: &World) {
         case("with a case", "case = \"2026-000123\"", 3, "reveal"),
         case("without a case", "", 3, "mask"),
         case("an operator of level 2", "case = \"2026-000123\"", 2, "mask"),
-        case("the duty officer with a case", "case = \"2026-000123\"", 5, "reveal"),
+        case("the duty officer with a case", "case = \"2026-000123\"", 4, "reveal"),
     ];
     world.folder.write("policies/tests/number.toml", cases.concat());
 }

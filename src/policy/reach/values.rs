@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
+use crate::identity::OPERATOR_CLEARANCE_HIGHEST;
 use crate::policy::entities::TYPES;
 use crate::policy::reads::Reads;
 use crate::policy::{Circumstances, World};
@@ -151,7 +152,7 @@ impl Values {
         }
         if all || reads.operator_clearance {
             let around = self.numbers.iter().flat_map(|number| [number.saturating_sub(1), *number, number.saturating_add(1)]);
-            let levels: BTreeSet<i64> = around.filter(|level| *level > 0).collect();
+            let levels: BTreeSet<i64> = around.filter(|level| (1..=OPERATOR_CLEARANCE_HIGHEST).contains(level)).collect();
             spread(&mut choices, levels, |chosen, level| chosen.operator_clearance = level);
         }
         if all || reads.operator_roles {
