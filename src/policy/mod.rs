@@ -7,10 +7,11 @@
 //! - `index` finds the policies that a request can satisfy by their scope alone;
 //! - `decide` asks for the share, then for each item from the widest form to the narrowest;
 //! - `cache` keeps decisions under exactly those circumstances that `reads` finds in the policies;
+//! - `explain` tells officers why a call comes out as it does, and what would change that;
 //! - `supposed` binds and decides calls that nobody makes; `suite` runs the officers' test cases on them;
 //! - `prove` holds the policies against the invariants over all requests that the schema admits, by a solver, and
-//!   `reach` looks for a call of the control folder itself that shows the same; `diff` compares two sets of policies
-//!   alike.
+//!   `reach` looks for a call of the control folder itself that shows the same; `diff` compares two versions alike;
+//! - `format` lays out Cedar files alike.
 
 mod cache;
 mod conform;
@@ -18,6 +19,8 @@ mod context;
 pub mod decide;
 pub mod diff;
 mod entities;
+pub mod explain;
+pub mod format;
 mod index;
 mod load;
 pub mod prove;
@@ -111,6 +114,8 @@ struct Known {
     id: Arc<str>,
     flag: Option<Arc<str>>,
     place: Place,
+    /// `@condition`: the published condition that it carries out.
+    condition: Option<Arc<str>>,
 }
 
 /// What may never be allowed; never asked in a decision.
