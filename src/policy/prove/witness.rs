@@ -134,7 +134,9 @@ pub fn plain(value: &Value) -> String {
                 return plain(entity);
             }
             if let Some(call) = members.get("__extn") {
-                return format!("{}({})", call["fn"].as_str().unwrap_or_default(), call["arg"]);
+                let arguments = call.get("args").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![call["arg"].clone()]);
+                let arguments: Vec<String> = arguments.iter().map(plain).collect();
+                return format!("{}({})", call["fn"].as_str().unwrap_or_default(), arguments.join(", "));
             }
             if let (Some(of), Some(id), 2) = (members.get("type").and_then(Value::as_str), members.get("id"), members.len()) {
                 return format!("{of}::{id}");
