@@ -23,6 +23,7 @@ mod identity;
 mod loader;
 mod origin;
 mod postgres;
+mod proving;
 mod receipts;
 mod refusals;
 mod register;
