@@ -2,6 +2,8 @@
 //! intent and a safe method, or from a receipt; nothing reaches an origin without one. Redirects are never followed.
 
 mod pool;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -54,7 +54,7 @@ pub use config::Config;
 pub use entry::Draft;
 pub use keys::SubjectKeys;
 pub use open_error::OpenError;
-pub use queue::{Pending, Settling};
+pub use queue::{Haste, Pending, Settling};
 
 use checkpoint::Backlog;
 use journal::Journal;
@@ -234,7 +234,12 @@ impl Ledger {
 
     /// Queues an entry; its index is fixed here, in queue order.
     pub fn append(&self, draft: Draft) -> Result<Pending, Unavailable> {
-        self.shared.append(draft)
+        self.append_with(draft, Haste::Standing)
+    }
+
+    /// As [`Ledger::append`], for a call that waits in this way.
+    pub fn append_with(&self, draft: Draft, haste: Haste) -> Result<Pending, Unavailable> {
+        self.shared.append(draft, haste)
     }
 
     /// Keeps a place in the queue for the settlement of a share.

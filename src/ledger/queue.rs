@@ -1,5 +1,9 @@
 //! The queue before the writer: entries get their index here, in order, under one short lock; those who wait share one
 //! ticket a batch.
+//!
+//! A sync costs as much for one entry as for many, and waking a sleeper costs more than queueing. So the writer is woken
+//! only where it sleeps; where a crowd waits, a batch may stay open for a moment; settlements, for which nobody waits,
+//! stay for the next batch; and of all who wait on one thread one is woken, who wakes the others from there.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,7 +12,8 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -21,6 +26,26 @@ use crate::sys;
 const MOST_ENTRIES: usize = 65_536;
 /// Most bytes that may wait.
 const MOST_BYTES: usize = 64 << 20;
+
+/// Shares in one batch that make a crowd.
+const CROWD: u32 = 4;
+/// For so long a batch stays open for each share of the crowd before it,
+const FOR_EACH: Duration = Duration::from_micros(80);
+/// for so long at most,
+const LONGEST: Duration = Duration::from_micros(800);
+/// and for no longer than this where a call stands still until its entry is durable.
+const STANDING: Duration = Duration::from_micros(150);
+/// How long settlements alone wait for company. Until then a crash leaves the share open, as it does during a sync.
+const QUIET: Duration = Duration::from_millis(2);
+
+/// How a call waits for its entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    /// It stands still until then.
+    Standing,
+    /// It has other things to do meanwhile.
+    Busy,
+}
 
 /// What went wrong on the disk.
 #[derive(Debug)]
@@ -53,6 +78,20 @@ struct State {
     reserved: usize,
     bytes: usize,
     closing: bool,
+    writer: Doing,
+    /// Shares in the batch before.
+    crowd: u32,
+}
+
+/// What the writer does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// It writes, and will look here again.
+    Writes,
+    /// It lets a batch grow for a moment.
+    Gathers,
+    /// It waits for whatever comes.
+    Sleeps,
 }
 
 /// Entries that will be made durable together.
@@ -63,15 +102,37 @@ pub(super) struct Waiting {
     pub(super) ticket: Arc<Ticket>,
     bytes: usize,
     since: Instant,
+    /// Entries that calls wait for, how many of these stand still, and since when the first waits.
+    awaited: u32,
+    standing: u32,
+    awaited_since: Option<Instant>,
+}
+
+impl Waiting {
+    /// Until when this batch may grow.
+    fn open_until(&self, crowd: u32, open_shares: usize) -> Instant {
+        match self.awaited_since {
+            None => self.since + QUIET,
+            // All shares that are under way wait here: nobody else is about to come.
+            Some(since) if crowd < CROWD || self.awaited as usize >= open_shares => since,
+            Some(since) => since + (FOR_EACH * crowd).min(if self.standing > 0 { STANDING } else { LONGEST }),
+        }
+    }
 }
 
 /// What everybody whose entry is in one batch waits for.
 pub(super) struct Ticket(Mutex<TicketState>);
 
 enum TicketState {
-    Waiting(Vec<Waker>),
-    Durable(Arc<Batch>, Timestamp),
+    Waiting(Vec<Crowd>),
+    Durable(Arc<Batch>, Timestamp, Vec<Crowd>),
     Failed,
+}
+
+/// Those who wait on one thread.
+struct Crowd {
+    thread: ThreadId,
+    wakers: Vec<Waker>,
 }
 
 impl Ticket {
@@ -79,25 +140,45 @@ impl Ticket {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&self, state: TicketState) {
-        let before = std::mem::replace(&mut *self.lock(), state);
-        if let TicketState::Waiting(wakers) = before {
-            wakers.into_iter().for_each(Waker::wake);
-        }
-    }
-
+    /// Wakes one of each crowd, who wakes the others: from their own thread that costs no call of the system.
     pub(super) fn durable(&self, batch: Arc<Batch>, time: Timestamp) {
-        self.end(TicketState::Durable(batch, time));
+        let mut first = Vec::new();
+        {
+            let mut state = self.lock();
+            let mut crowds = match &mut *state {
+                TicketState::Waiting(crowds) => std::mem::take(crowds),
+                _ => Vec::new(),
+            };
+            first.extend(crowds.iter_mut().filter_map(|crowd| crowd.wakers.pop()));
+            *state = TicketState::Durable(batch, time, crowds);
+        }
+        first.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn failed(&self) {
-        self.end(TicketState::Failed);
+        let before = std::mem::replace(&mut *self.lock(), TicketState::Failed);
+        if let TicketState::Waiting(crowds) = before {
+            crowds.into_iter().flat_map(|crowd| crowd.wakers).for_each(Waker::wake);
+        }
+    }
+}
+
+impl TicketState {
+    /// The others of a crowd, to be woken once the ticket is free again.
+    fn others(&mut self, crowd: Option<usize>) -> Vec<Waker> {
+        match (self, crowd) {
+            (Self::Durable(_, _, crowds), Some(at)) => {
+                crowds.get_mut(at).map(|crowd| std::mem::take(&mut crowd.wakers)).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
 impl Shared {
     pub(super) fn new(next: u64, most_batch: usize, checkpoint: Vec<u8>) -> Self {
-        let state = State { waiting: VecDeque::new(), next, entries: 0, reserved: 0, bytes: 0, closing: false };
+        let (writer, crowd) = (Doing::Writes, 0);
+        let state = State { waiting: VecDeque::new(), next, entries: 0, reserved: 0, bytes: 0, closing: false, writer, crowd };
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -162,14 +243,30 @@ impl Shared {
         }
     }
 
-    pub(super) fn append(&self, draft: Draft) -> Result<Pending, Unavailable> {
+    pub(super) fn append(&self, draft: Draft, haste: Haste) -> Result<Pending, Unavailable> {
         let mut state = self.lock();
         self.admit(&state, draft.bytes.len())?;
         let (index, first, ticket) = self.queue(&mut state, draft, None);
+        let (crowd, open_shares, doing) = (state.crowd, state.reserved, state.writer);
+        let mut wake = doing == Doing::Sleeps;
+        if let Some(batch) = state.waiting.back_mut() {
+            let stands = haste == Haste::Standing;
+            let shorter = batch.awaited == 0 || (stands && batch.standing == 0);
+            batch.awaited += 1;
+            batch.standing += u32::from(stands);
+            let since = *batch.awaited_since.get_or_insert_with(sys::instant);
+            // Whoever shortens the patience says so, and so does the last who could come.
+            wake |= doing == Doing::Gathers && (shorter || batch.open_until(crowd, open_shares) <= since);
+        }
+        if wake {
+            state.writer = Doing::Writes;
+        }
         drop(state);
-        self.changed.notify_one();
+        if wake {
+            self.changed.notify_one();
+        }
         let position = usize::try_from(index - first).unwrap_or(0);
-        Ok(Pending { ticket, index, position, waker: None })
+        Ok(Pending { ticket, index, position, place: None, done: false })
     }
 
     fn queue(&self, state: &mut State, draft: Draft, salt: Option<Salt>) -> (u64, u64, Arc<Ticket>) {
@@ -183,7 +280,8 @@ impl Shared {
             full => {
                 state.waiting.extend(full);
                 let ticket = Arc::new(Ticket(Mutex::new(TicketState::Waiting(Vec::new()))));
-                Waiting { first: index, drafts: Vec::new(), salts: Vec::new(), ticket, bytes: 0, since: sys::instant() }
+                let (drafts, salts, since) = (Vec::new(), Vec::new(), sys::instant());
+                Waiting { first: index, drafts, salts, ticket, bytes: 0, since, awaited: 0, standing: 0, awaited_since: None }
             }
         };
         waiting.bytes += bytes;
@@ -207,11 +305,29 @@ impl Shared {
 
     /// The next batch; none once the ledger closes and all is written, or after a fault.
     pub(super) fn next(&self) -> Option<Waiting> {
-        let idle = |state: &mut State| state.waiting.is_empty() && !state.closing && self.fault.get().is_none();
-        let mut state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        while !state.closing && self.fault.get().is_none() {
+            let full = state.waiting.len() > 1;
+            state = match state.waiting.front() {
+                None => {
+                    state.writer = Doing::Sleeps;
+                    self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+                }
+                Some(batch) => {
+                    let patience = batch.open_until(state.crowd, state.reserved).saturating_duration_since(sys::instant());
+                    if full || patience.is_zero() {
+                        break;
+                    }
+                    state.writer = Doing::Gathers;
+                    self.changed.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        state.writer = Doing::Writes;
         let batch = state.waiting.pop_front()?;
         state.entries -= batch.drafts.len();
         state.bytes -= batch.bytes;
+        state.crowd = batch.awaited;
         Some(batch)
     }
 
@@ -233,13 +349,20 @@ pub struct Pending {
     ticket: Arc<Ticket>,
     index: u64,
     position: usize,
-    waker: Option<usize>,
+    /// In which crowd it waits, and as which of it.
+    place: Option<(usize, usize)>,
+    done: bool,
 }
 
 impl Pending {
     /// The entry's index; known at once, true only if the entry becomes durable.
     pub fn index(&self) -> u64 {
         self.index
+    }
+
+    fn wake_others(&self) {
+        let others = self.ticket.lock().others(self.place.map(|(crowd, _)| crowd));
+        others.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -248,22 +371,46 @@ impl Future for Pending {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        match &mut *this.ticket.lock() {
-            TicketState::Durable(batch, time) => {
+        let committed = match &mut *this.ticket.lock() {
+            TicketState::Durable(batch, time, _) => {
                 let leaf = batch.leaves.get(this.position).copied().ok_or(Unavailable::Poisoned);
-                Poll::Ready(leaf.map(|leaf| Committed { index: this.index, leaf, time: *time }))
+                leaf.map(|leaf| Committed { index: this.index, leaf, time: *time })
             }
-            TicketState::Failed => Poll::Ready(Err(Unavailable::Poisoned)),
-            TicketState::Waiting(wakers) => {
-                match this.waker.and_then(|at| wakers.get_mut(at)) {
-                    Some(waker) => waker.clone_from(context.waker()),
-                    None => {
-                        this.waker = Some(wakers.len());
-                        wakers.push(context.waker().clone());
-                    }
-                }
-                Poll::Pending
+            TicketState::Failed => Err(Unavailable::Poisoned),
+            TicketState::Waiting(crowds) => {
+                this.place = Some(wait_in(crowds, this.place, context));
+                return Poll::Pending;
             }
+        };
+        this.done = true;
+        this.wake_others();
+        Poll::Ready(committed)
+    }
+}
+
+/// Waits at `place`, or at a new one in the crowd of this thread.
+fn wait_in(crowds: &mut Vec<Crowd>, place: Option<(usize, usize)>, context: &Context<'_>) -> (usize, usize) {
+    if let Some((crowd, at)) = place
+        && let Some(waker) = crowds.get_mut(crowd).and_then(|crowd| crowd.wakers.get_mut(at))
+    {
+        waker.clone_from(context.waker());
+        return (crowd, at);
+    }
+    let thread = std::thread::current().id();
+    let crowd = crowds.iter().position(|crowd| crowd.thread == thread).unwrap_or_else(|| {
+        crowds.push(Crowd { thread, wakers: Vec::new() });
+        crowds.len() - 1
+    });
+    let wakers = &mut crowds[crowd].wakers;
+    wakers.push(context.waker().clone());
+    (crowd, wakers.len() - 1)
+}
+
+impl Drop for Pending {
+    /// Whoever was woken for all of a crowd and does not look any more still wakes the others.
+    fn drop(&mut self) {
+        if !self.done {
+            self.wake_others();
         }
     }
 }
@@ -285,8 +432,14 @@ impl Settling {
             };
             shared.queue(&mut state, draft, salt);
         }
+        let wake = state.writer == Doing::Sleeps;
+        if wake {
+            state.writer = Doing::Writes;
+        }
         drop(state);
-        shared.changed.notify_one();
+        if wake {
+            shared.changed.notify_one();
+        }
     }
 }
 

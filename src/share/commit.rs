@@ -15,7 +15,7 @@ use crate::disclosure::Plan;
 use crate::disclosure::json::Compiled;
 use crate::identity::{CredentialKind, Subject};
 use crate::ledger::entry::{self, Draft, TooLong};
-use crate::ledger::{Pending, SubjectKeys};
+use crate::ledger::{Haste, Pending, SubjectKeys};
 use crate::policy::{Circumstances, Decision, Permit};
 use crate::purpose::bind::Bound;
 
@@ -126,7 +126,9 @@ impl Recorder {
         let id = new_id();
         let draft = granted(&id, &decision, facts, self.ledger.keys())?;
         let settling = self.ledger.reserve()?;
-        let pending = self.ledger.append(draft)?;
+        // A safe call asks the origin meanwhile.
+        let haste = if facts.target.operation.method.is_safe() { Haste::Busy } else { Haste::Standing };
+        let pending = self.ledger.append_with(draft, haste)?;
         let settlement = Settlement::new(settling, pending.index());
         let intent = Intent {
             id,

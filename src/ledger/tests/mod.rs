@@ -18,6 +18,7 @@ mod faults;
 mod files;
 mod inbox;
 mod recovery;
+mod waiting;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
