@@ -21,18 +21,8 @@ struct Curve {
 
 const CURVES: &[Curve] = &[
     Curve { name: "connections", sizes: &[1, 4, 16, 64, 256, 1_000, 4_000, 8_000], at: |n| (FULL, n), part: |_| 1 },
-    Curve {
-        name: "grants",
-        sizes: &[10, 100, 1_000, 10_000, 100_000, 1_000_000],
-        at: |n| (Shape { grants: n, ..FULL }, 32),
-        part: |_| 1,
-    },
-    Curve {
-        name: "policies",
-        sizes: &[20, 100, 1_000, 10_000],
-        at: |n| (Shape { policies: n, ..FULL }, 32),
-        part: |_| 1,
-    },
+    Curve { name: "grants", sizes: &[10, 100, 1_000, 10_000, 100_000, 1_000_000], at: |n| (Shape { grants: n, ..FULL }, 32), part: |_| 1 },
+    Curve { name: "policies", sizes: &[20, 100, 1_000, 10_000], at: |n| (Shape { policies: n, ..FULL }, 32), part: |_| 1 },
     Curve { name: "items", sizes: &[1, 5, 10, 50, 100, 250, 500], at: |n| (Shape { items: n, ..FULL }, 32), part: |n| 1 + n / 50 },
     Curve {
         name: "requesters",
@@ -96,7 +86,10 @@ fn point(curve: &Curve, size: usize, requests: usize) -> Point {
 }
 
 fn table(curve: &Curve, points: &[Point]) {
-    println!("\n### {}\n\n| {} | processor time per share | start to ready | resident |\n| --- | --- | --- | --- |", curve.name, curve.name);
+    println!(
+        "\n### {}\n\n| {} | processor time per share | start to ready | resident |\n| --- | --- | --- | --- |",
+        curve.name, curve.name
+    );
     for Point { size, micros, ready, memory } in points {
         println!("| {size} | {micros:.1} µs | {ready:.2} s | {:.1} MiB |", *memory as f64 / 1024.0);
     }
@@ -111,14 +104,23 @@ fn svg(drawn: &[(&str, Vec<Point>)]) -> String {
     let (bottom, top) = (low.log10().floor(), high.log10().ceil());
     let x = |size: f64| 70.0 + 560.0 * size.log10() / widest.log10().ceil();
     let y = |micros: f64| 370.0 - 340.0 * (micros.log10() - bottom) / (top - bottom).max(1.0);
-    let mut text = String::from("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 800 420\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"800\" height=\"420\" fill=\"white\"/>\n");
+    let mut text = String::from(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 800 420\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"800\" height=\"420\" fill=\"white\"/>\n",
+    );
     for decade in 0..=widest.log10().ceil() as i32 {
         let (at, label) = (x(10_f64.powi(decade)), 10_u64.pow(decade as u32));
-        let _ = writeln!(text, "<path d=\"M{at:.0} 30V370\" stroke=\"#ddd\"/><text x=\"{at:.0}\" y=\"388\" text-anchor=\"middle\">{label}</text>");
+        let _ = writeln!(
+            text,
+            "<path d=\"M{at:.0} 30V370\" stroke=\"#ddd\"/><text x=\"{at:.0}\" y=\"388\" text-anchor=\"middle\">{label}</text>"
+        );
     }
     for decade in bottom as i32..=top as i32 {
         let (at, label) = (y(10_f64.powi(decade)), 10_u64.pow(decade.max(0) as u32));
-        let _ = writeln!(text, "<path d=\"M70 {at:.0}H630\" stroke=\"#ddd\"/><text x=\"62\" y=\"{:.0}\" text-anchor=\"end\">{label} µs</text>", at + 4.0);
+        let _ = writeln!(
+            text,
+            "<path d=\"M70 {at:.0}H630\" stroke=\"#ddd\"/><text x=\"62\" y=\"{:.0}\" text-anchor=\"end\">{label} µs</text>",
+            at + 4.0
+        );
     }
     for ((name, points), colour) in drawn.iter().zip(COLOURS.iter().cycle()) {
         let line: Vec<String> = points.iter().map(|point| format!("{:.1},{:.1}", x(point.size as f64), y(point.micros))).collect();

@@ -31,7 +31,8 @@ pub struct Shape {
 }
 
 /// The full line: 10 items, nothing masked, 20 policies, 20 grants, one requester, no TLS.
-pub const FULL: Shape = Shape { items: 10, records: 1, masked: 0, policies: 20, grants: 20, requesters: 1, tls: false, verify_clients: false };
+pub const FULL: Shape =
+    Shape { items: 10, records: 1, masked: 0, policies: 20, grants: 20, requesters: 1, tls: false, verify_clients: false };
 
 /// The path of each operation: a small answer, one of a mebibyte, one of a hundred.
 pub const SMALL: &str = "/bench/query";

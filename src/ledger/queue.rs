@@ -2,24 +2,21 @@
 //! ticket a batch.
 //!
 //! A sync costs as much for one entry as for many, and waking a sleeper costs more than queueing. So the writer is woken
-//! only where it sleeps; where a crowd waits, a batch may stay open for a moment; settlements, for which nobody waits,
-//! stay for the next batch; and of all who wait on one thread one is woken, who wakes the others from there.
+//! only where it sleeps; where a crowd waits, a batch may stay open for a moment; and settlements, for which nobody waits,
+//! stay for the next batch.
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
+use super::Unavailable;
 use super::entry::Draft;
-use super::journal::{Batch, Salt};
-use super::{Committed, Unavailable};
+use super::journal::Salt;
+use super::ticket::{Pending, Ticket};
 use crate::sys;
 
 /// Most entries that may wait, places reserved for settlements included.
@@ -59,7 +56,7 @@ pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     fault: OnceLock<Fault>,
-    checkpoint: Mutex<Arc<Vec<u8>>>,
+    published: Mutex<Published>,
     /// Entries of one batch stay below so many bytes, so that it fits a journal file.
     most_batch: usize,
     pub(super) size: AtomicU64,
@@ -69,6 +66,13 @@ pub(super) struct Shared {
     pub(super) held: AtomicBool,
     /// Entries under the newest witnessed checkpoint.
     pub(super) witnessed_size: AtomicU64,
+}
+
+/// The newest checkpoint, and who waits for a newer one.
+struct Published {
+    note: Arc<Vec<u8>>,
+    size: u64,
+    wakers: Vec<Waker>,
 }
 
 struct State {
@@ -120,61 +124,6 @@ impl Waiting {
     }
 }
 
-/// What everybody whose entry is in one batch waits for.
-pub(super) struct Ticket(Mutex<TicketState>);
-
-enum TicketState {
-    Waiting(Vec<Crowd>),
-    Durable(Arc<Batch>, Timestamp, Vec<Crowd>),
-    Failed,
-}
-
-/// Those who wait on one thread.
-struct Crowd {
-    thread: ThreadId,
-    wakers: Vec<Waker>,
-}
-
-impl Ticket {
-    fn lock(&self) -> MutexGuard<'_, TicketState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Wakes one of each crowd, who wakes the others: from their own thread that costs no call of the system.
-    pub(super) fn durable(&self, batch: Arc<Batch>, time: Timestamp) {
-        let mut first = Vec::new();
-        {
-            let mut state = self.lock();
-            let mut crowds = match &mut *state {
-                TicketState::Waiting(crowds) => std::mem::take(crowds),
-                _ => Vec::new(),
-            };
-            first.extend(crowds.iter_mut().filter_map(|crowd| crowd.wakers.pop()));
-            *state = TicketState::Durable(batch, time, crowds);
-        }
-        first.into_iter().for_each(Waker::wake);
-    }
-
-    pub(super) fn failed(&self) {
-        let before = std::mem::replace(&mut *self.lock(), TicketState::Failed);
-        if let TicketState::Waiting(crowds) = before {
-            crowds.into_iter().flat_map(|crowd| crowd.wakers).for_each(Waker::wake);
-        }
-    }
-}
-
-impl TicketState {
-    /// The others of a crowd, to be woken once the ticket is free again.
-    fn others(&mut self, crowd: Option<usize>) -> Vec<Waker> {
-        match (self, crowd) {
-            (Self::Durable(_, _, crowds), Some(at)) => {
-                crowds.get_mut(at).map(|crowd| std::mem::take(&mut crowd.wakers)).unwrap_or_default()
-            }
-            _ => Vec::new(),
-        }
-    }
-}
-
 impl Shared {
     pub(super) fn new(next: u64, most_batch: usize, checkpoint: Vec<u8>) -> Self {
         let (writer, crowd) = (Doing::Writes, 0);
@@ -183,7 +132,7 @@ impl Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
             fault: OnceLock::new(),
-            checkpoint: Mutex::new(Arc::new(checkpoint)),
+            published: Mutex::new(Published { note: Arc::new(checkpoint), size: next, wakers: Vec::new() }),
             most_batch,
             size: AtomicU64::new(next),
             batches: AtomicU64::new(0),
@@ -213,22 +162,52 @@ impl Shared {
         };
         waiting.iter().for_each(|batch| batch.ticket.failed());
         self.changed.notify_all();
+        std::mem::take(&mut self.published().wakers).into_iter().for_each(Waker::wake);
     }
 
-    pub(super) fn set_checkpoint(&self, note: Vec<u8>) {
-        *self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(note);
+    fn published(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_checkpoint(&self, note: Vec<u8>, size: u64) {
+        let wakers = {
+            let mut published = self.published();
+            (published.note, published.size) = (Arc::new(note), size);
+            std::mem::take(&mut published.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Puts a cosigned note in the place of the same note without cosignatures, if that is still the newest.
     pub(super) fn cosigned(&self, plain: &[u8], cosigned: Vec<u8>) {
-        let mut newest = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.as_slice() == plain {
-            *newest = Arc::new(cosigned);
+        let mut newest = self.published();
+        if newest.note.as_slice() == plain {
+            newest.note = Arc::new(cosigned);
         }
     }
 
     pub(super) fn checkpoint(&self) -> Arc<Vec<u8>> {
-        self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.published().note.clone()
+    }
+
+    /// The checkpoint, once it covers `size` entries.
+    pub(super) fn poll_covered(&self, size: u64, context: &Context<'_>) -> Poll<Result<Arc<Vec<u8>>, Unavailable>> {
+        let mut published = self.published();
+        if published.size >= size {
+            return Poll::Ready(Ok(published.note.clone()));
+        }
+        if self.fault.get().is_some() {
+            return Poll::Ready(Err(Unavailable::Poisoned));
+        }
+        if !published.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            published.wakers.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// How many entries have an index, durable or on their way.
+    pub(super) fn next_index(&self) -> u64 {
+        self.lock().next
     }
 
     fn admit(&self, state: &State, bytes: usize) -> Result<(), Unavailable> {
@@ -266,7 +245,7 @@ impl Shared {
             self.changed.notify_one();
         }
         let position = usize::try_from(index - first).unwrap_or(0);
-        Ok(Pending { ticket, index, position, place: None, done: false })
+        Ok(Pending::new(ticket, index, position))
     }
 
     fn queue(&self, state: &mut State, draft: Draft, salt: Option<Salt>) -> (u64, u64, Arc<Ticket>) {
@@ -279,7 +258,7 @@ impl Shared {
             Some(waiting) if waiting.bytes + bytes <= self.most_batch => waiting,
             full => {
                 state.waiting.extend(full);
-                let ticket = Arc::new(Ticket(Mutex::new(TicketState::Waiting(Vec::new()))));
+                let ticket = Arc::new(Ticket::new());
                 let (drafts, salts, since) = (Vec::new(), Vec::new(), sys::instant());
                 Waiting { first: index, drafts, salts, ticket, bytes: 0, since, awaited: 0, standing: 0, awaited_since: None }
             }
@@ -340,78 +319,6 @@ impl Shared {
     pub(super) fn queued(&self) -> (usize, Option<Instant>) {
         let state = self.lock();
         (state.entries, state.waiting.front().map(|batch| batch.since))
-    }
-}
-
-/// An entry on its way: becomes [`Committed`] once it is durable.
-#[must_use = "an entry is durable only once this says so"]
-pub struct Pending {
-    ticket: Arc<Ticket>,
-    index: u64,
-    position: usize,
-    /// In which crowd it waits, and as which of it.
-    place: Option<(usize, usize)>,
-    done: bool,
-}
-
-impl Pending {
-    /// The entry's index; known at once, true only if the entry becomes durable.
-    pub fn index(&self) -> u64 {
-        self.index
-    }
-
-    fn wake_others(&self) {
-        let others = self.ticket.lock().others(self.place.map(|(crowd, _)| crowd));
-        others.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Future for Pending {
-    type Output = Result<Committed, Unavailable>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let committed = match &mut *this.ticket.lock() {
-            TicketState::Durable(batch, time, _) => {
-                let leaf = batch.leaves.get(this.position).copied().ok_or(Unavailable::Poisoned);
-                leaf.map(|leaf| Committed { index: this.index, leaf, time: *time })
-            }
-            TicketState::Failed => Err(Unavailable::Poisoned),
-            TicketState::Waiting(crowds) => {
-                this.place = Some(wait_in(crowds, this.place, context));
-                return Poll::Pending;
-            }
-        };
-        this.done = true;
-        this.wake_others();
-        Poll::Ready(committed)
-    }
-}
-
-/// Waits at `place`, or at a new one in the crowd of this thread.
-fn wait_in(crowds: &mut Vec<Crowd>, place: Option<(usize, usize)>, context: &Context<'_>) -> (usize, usize) {
-    if let Some((crowd, at)) = place
-        && let Some(waker) = crowds.get_mut(crowd).and_then(|crowd| crowd.wakers.get_mut(at))
-    {
-        waker.clone_from(context.waker());
-        return (crowd, at);
-    }
-    let thread = std::thread::current().id();
-    let crowd = crowds.iter().position(|crowd| crowd.thread == thread).unwrap_or_else(|| {
-        crowds.push(Crowd { thread, wakers: Vec::new() });
-        crowds.len() - 1
-    });
-    let wakers = &mut crowds[crowd].wakers;
-    wakers.push(context.waker().clone());
-    (crowd, wakers.len() - 1)
-}
-
-impl Drop for Pending {
-    /// Whoever was woken for all of a crowd and does not look any more still wakes the others.
-    fn drop(&mut self) {
-        if !self.done {
-            self.wake_others();
-        }
     }
 }
 
