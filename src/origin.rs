@@ -162,7 +162,7 @@ impl OriginClient {
                 if is_stale(&*error)
                     && let Some(request) = again =>
             {
-                self.pool.ask(request).await.map_err(|(error, _)| error)
+                Box::pin(self.pool.ask(request)).await.map_err(|(error, _)| error)
             }
             asked => asked.map_err(|(error, _)| error),
         }

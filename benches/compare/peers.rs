@@ -158,7 +158,7 @@ pub fn haproxy(folder: &Path, origin: &str, pki: Option<&Pki>) -> Running {
         format!(" ssl crt {} alpn h2,http/1.1 no-tls-tickets{verify}", both.display())
     });
     let conf = format!(
-        "global\n  nbthread 1\n  maxconn 16384\n  tune.ssl.cachesize 0\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  http-reuse always\nfrontend f\n  bind 127.0.0.1:{port}{}\n  default_backend b\nbackend b\n  server s {origin}\n",
+        "global\n  nbthread 1\n  maxconn 9000\n  tune.ssl.cachesize 0\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  http-reuse always\nfrontend f\n  bind 127.0.0.1:{port}{}\n  default_backend b\nbackend b\n  server s {origin}\n",
         tls.unwrap_or_default()
     );
     std::fs::write(&path, conf).expect("HAProxy's configuration");

@@ -3,8 +3,9 @@
 //! The share is asked first, then each item from the widest form to the narrowest. Asked are only the forms that the
 //! bound grant lists, for items that may be shared at all and lie within the scenario's grade; a mask is asked only
 //! where the item has a preset, and opaque content, which cannot be rewritten, in full or not at all. A call whose
-//! answer would show nothing is denied, naming the forbids that narrowed it. Whatever cannot be evaluated denies the
-//! whole call: Cedar skips a policy that errs, a forbid too.
+//! answer would show nothing is denied, naming the forbids that narrowed it. A `verify` call shows nothing and needs
+//! `compare` on every item that it compares. Whatever cannot be evaluated denies the whole call: Cedar skips a policy
+//! that errs, a forbid too.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -19,10 +20,12 @@ use super::index::Slice;
 use super::reads::Reads;
 use super::{Circumstances, Policies};
 use crate::catalogue::route::Target;
+use crate::catalogue::verify::Verify;
 use crate::catalogue::{Item, Kind, Sharing};
 use crate::disclosure::json::Compiled;
 use crate::disclosure::{ContentKind, Form, Plan, PlannedItem};
 use crate::identity::Subject;
+use crate::lang::Text;
 use crate::purpose::{Grant, Scenario};
 
 /// What was decided for a call that may be made; shared with the cache, so that a warm decision copies nothing.
@@ -70,6 +73,21 @@ pub struct Denial {
 }
 
 impl Denial {
+    /// What the caller may know; officers read the same.
+    pub fn detail(&self) -> Text {
+        if !self.errors.is_empty() {
+            return Text::new(
+                "有策略无法求值，因此未放行；请联系安全管理员",
+                "a policy could not be evaluated, so the call is not let pass; tell the security officer",
+            );
+        }
+        if self.policies.is_empty() {
+            return Text::new("没有策略允许此次调用", "no policy permits this call");
+        }
+        let names = self.policies.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+        Text::new(format!("被以下策略禁止：{names}"), format!("forbidden by {names}"))
+    }
+
     fn incident(error: String) -> Self {
         Self { policies: Vec::new(), errors: vec![error] }
     }
@@ -115,27 +133,27 @@ pub(super) fn decide_cold(policies: &Policies, call: &Call<'_>) -> (Option<Reads
 }
 
 /// An item and the policies to ask for each form that comes into question, widest first.
-struct Candidate<'c> {
-    item: &'c Item,
-    lineage: &'c Lineage,
-    forms: Vec<(Form, Arc<Slice>)>,
+pub(super) struct Candidate<'c> {
+    pub(super) item: &'c Item,
+    pub(super) lineage: &'c Lineage,
+    pub(super) forms: Vec<(Form, Arc<Slice>)>,
 }
 
 /// Everything that one call's questions share.
-struct Judge<'c> {
+pub(super) struct Judge<'c> {
     policies: &'c Policies,
     call: &'c Call<'c>,
-    asset: &'c Asset,
-    principal: EntityUid,
-    context: Context,
-    entities: Entities,
-    share: Arc<Slice>,
-    candidates: Vec<Candidate<'c>>,
-    reads: Reads,
+    pub(super) asset: &'c Asset,
+    pub(super) principal: EntityUid,
+    pub(super) context: Context,
+    pub(super) entities: Entities,
+    pub(super) share: Arc<Slice>,
+    pub(super) candidates: Vec<Candidate<'c>>,
+    pub(super) reads: Reads,
 }
 
 impl<'c> Judge<'c> {
-    fn new(policies: &'c Policies, call: &'c Call<'c>) -> Result<Self, String> {
+    pub(super) fn new(policies: &'c Policies, call: &'c Call<'c>) -> Result<Self, String> {
         let resource = &call.target.resource;
         let registered = &policies.registered;
         let asset = registered.asset(&resource.id).ok_or_else(|| format!("resource `{}` is not in this snapshot", resource.id))?;
@@ -194,7 +212,12 @@ impl<'c> Judge<'c> {
             }
             items.push(planned(candidate.item, chosen, narrowed_by));
         }
-        if items.iter().all(|item| item.form.is_none()) {
+        let verified = self.call.target.operation.verify.as_ref().map(|verify| &verify.comparison.items);
+        let refused = match verified {
+            Some(compared) => compared.iter().any(|item| !items.iter().any(|known| known.name == item.name && known.form.is_some())),
+            None => items.iter().all(|item| item.form.is_none()),
+        };
+        if refused {
             let forbids: BTreeSet<_> = items.into_iter().filter_map(|item| item.narrowed_by).collect();
             return Err(Denial { policies: forbids.into_iter().collect(), errors: Vec::new() });
         }
@@ -208,7 +231,7 @@ impl<'c> Judge<'c> {
         Ok(Decision { policies, flags: flags.into_iter().collect(), plan: Arc::new(plan), compiled, effective_grade })
     }
 
-    fn ask(&self, action: EntityUid, resource: &EntityUid, slice: &Slice, schema: Option<&Schema>) -> Result<Asked, Denial> {
+    pub(super) fn ask(&self, action: EntityUid, resource: &EntityUid, slice: &Slice, schema: Option<&Schema>) -> Result<Asked, Denial> {
         let request = Request::new(self.principal.clone(), action, resource.clone(), self.context.clone(), schema)
             .map_err(|error| Denial::incident(error.to_string()))?;
         let response = self.policies.authorizer.is_authorized(&request, &slice.policies, &self.entities);
@@ -221,7 +244,7 @@ impl<'c> Judge<'c> {
         Ok(Asked { allowed: response.decision() == Answer::Allow, reasons })
     }
 
-    fn names(&self, ids: &BTreeSet<cedar_policy::PolicyId>) -> Vec<Arc<str>> {
+    pub(super) fn names(&self, ids: &BTreeSet<cedar_policy::PolicyId>) -> Vec<Arc<str>> {
         let mut names: Vec<Arc<str>> = ids.iter().filter_map(|id| Some(self.policies.known.get(id)?.id.clone())).collect();
         names.sort_unstable();
         names
@@ -229,34 +252,40 @@ impl<'c> Judge<'c> {
 }
 
 /// Cedar's answer to one question.
-struct Asked {
-    allowed: bool,
-    reasons: BTreeSet<cedar_policy::PolicyId>,
+pub(super) struct Asked {
+    pub(super) allowed: bool,
+    pub(super) reasons: BTreeSet<cedar_policy::PolicyId>,
 }
 
 impl Call<'_> {
     /// Whether the operation's answer carries the item at all: opaque content is the implicit item `*` alone.
-    fn carries(&self, item: &Item) -> bool {
+    pub(super) fn carries(&self, item: &Item) -> bool {
         (&*item.name == "*") == (self.target.operation.content == ContentKind::Opaque)
     }
 
     /// The forms that come into question before any policy is asked, widest first.
-    fn forms(&self, item: &Item) -> Vec<Form> {
+    pub(super) fn forms(&self, item: &Item) -> Vec<Form> {
         let resource = &self.target.resource;
-        // A verify call shows nothing; conditions may not be added to unconditional resources (order 809, article 15).
+        // Conditions may not be added to unconditional resources (order 809, article 15).
         let graded = resource.sharing == Sharing::Unconditional || item.grade <= self.scenario.max_grade;
-        if self.target.operation.kind == Kind::Verify || item.sharing == Sharing::NotShared || !graded {
+        if item.sharing == Sharing::NotShared || !graded {
             return Vec::new();
         }
+        let operation = &self.target.operation;
+        let compared = |verify: &Verify| verify.comparison.items.iter().any(|compared| compared.name == item.name);
+        let asked: &[Form] = match &operation.verify {
+            Some(verify) if compared(verify) => &[Form::Compare],
+            None if operation.kind != Kind::Verify => &Form::SHOWN,
+            Some(_) | None => &[],
+        };
         let approved = self.grant.map(|grant| grant.items.get(item_id(&resource.id, &item.name).as_str()));
         let possible = |form: &Form| match form {
-            Form::Reveal => true,
+            Form::Reveal | Form::Compare => true,
             Form::Mask => item.mask.is_some(),
-            Form::Pseudonymise => self.target.operation.content != ContentKind::Opaque,
-            Form::Compare => false,
+            Form::Pseudonymise => operation.content != ContentKind::Opaque,
         };
         let granted = |form: &Form| approved.is_none_or(|forms| forms.is_some_and(|forms| forms.contains(form)));
-        Form::SHOWN.into_iter().filter(|form| possible(form) && granted(form)).collect()
+        asked.iter().copied().filter(|form| possible(form) && granted(form)).collect()
     }
 }
 

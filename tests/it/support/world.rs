@@ -29,10 +29,14 @@ pub struct Setup {
     pub networks: &'static str,
     /// Lines for `[telemetry]`.
     pub telemetry: &'static str,
+    /// Lines for `[disclosure]`.
+    pub disclosure: &'static str,
     /// `[ledger]` `folder`.
     pub ledger: PathBuf,
     /// `journal_segment`.
     pub segment: &'static str,
+    /// `register`.
+    pub register: &'static str,
 }
 
 impl Default for Setup {
@@ -44,8 +48,10 @@ impl Default for Setup {
             limits: "",
             networks: "government = [\"127.0.0.2/32\"]",
             telemetry: "log = \"debug\"\nformat = \"json\"",
+            disclosure: "",
             ledger: "ledger".into(),
             segment: "1MiB",
+            register: "off",
         }
     }
 }
@@ -155,6 +161,7 @@ bound = "{bound}"
 folder = "policies"
 [disclosure]
 pseudonym_key = "secrets/pseudonym.key"
+{disclosure}
 [ledger]
 folder = "{ledger}"
 journal_segment = "{segment}"
@@ -162,7 +169,7 @@ key = "secrets/ledger.key"
 subject_key = "secrets/subject.key"
 checkpoint_interval = "1s"
 checkpoint_copy = ""
-register = "off"
+register = "{register}"
 gate = "local"
 retention = "3y"
 [telemetry]
@@ -171,8 +178,10 @@ retention = "3y"
             limits = setup.limits,
             networks = setup.networks,
             bound = setup.bound,
+            disclosure = setup.disclosure,
             ledger = setup.ledger.display(),
             segment = setup.segment,
+            register = setup.register,
             telemetry = setup.telemetry,
         );
         self.folder.write("kanhe.toml", text);
