@@ -42,7 +42,7 @@ fn everybody_on_a_thread_is_told_even_if_the_one_who_is_woken_first_has_gone() {
         let wakers: Vec<_> = (0..8).map(|_| Arc::new(Count::default())).collect();
         // Appended in one go, so that most of them share a batch.
         let mut pending: Vec<_> = (0..8).map(|n| Some(ledger.append(granted(&format!("{gone}{n}"))).unwrap())).collect();
-        let mut woken = vec![false; 8];
+        let mut woken = [false; 8];
         for (at, (slot, waker)) in pending.iter_mut().zip(&wakers).enumerate() {
             let waker = Waker::from(waker.clone());
             let polled = std::pin::Pin::new(slot.as_mut().unwrap()).poll(&mut Context::from_waker(&waker));
