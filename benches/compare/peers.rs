@@ -104,7 +104,7 @@ pub fn nginx_origin(folder: &Path, shape: &Shape) -> Running {
     // A file is opened anew each time; what fits a line of the configuration need not be one.
     let small = if small.len() < 2_000 { format!("return 200 '{small}';") } else { "try_files /bench/small.json =404;".to_owned() };
     let server = format!(
-        "root {www}; location /bench/query {{ default_type application/json; {small} }} location /bench/mebi {{ default_type application/json; try_files /bench/mebi.json =404; }} location /bench/hundred {{ default_type application/octet-stream; }}",
+        "root {www}; location /bench/query {{ default_type application/json; {small} }} location /bench/denied {{ default_type application/json; {small} }} location /bench/mebi {{ default_type application/json; try_files /bench/mebi.json =404; }} location /bench/hundred {{ default_type application/octet-stream; }}",
         www = folder.join("www").display()
     );
     let (port, path) = nginx_files(folder, "origin", "", &server, "");
