@@ -125,3 +125,14 @@ async fn an_origin_that_is_not_there_is_unreachable() {
     origin.origin.url = "http://127.0.0.1:1".to_owned();
     assert!(matches!(origin.ask(&origins).await, Err(Error::Unreachable(_))));
 }
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_leaves_its_connection_to_others() {
+    const MISSING: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nsmall";
+    const NOTHING: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+    let (origin, origins) = (by_hand(&[MISSING, NOTHING, SMALL]).await, origins());
+    assert_eq!(origin.ask(&origins).await.unwrap().status(), 404);
+    assert_eq!(origin.ask(&origins).await.unwrap().status(), 204);
+    assert_eq!(origin.whole(&origins).await, "small");
+    assert_eq!(origin.connections(), 1);
+}
