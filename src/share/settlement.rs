@@ -82,11 +82,11 @@ impl Settlement {
     fn settle_once(&mut self, outcome: Outcome) {
         let Some(settling) = self.settling.take() else { return };
         let digest = self.released.text(&self.salt);
-        let origin_digest = match self.origin.is_begun() {
-            true => Some(self.origin.text(&self.salt)),
-            // Opaque content: what left whole is what the origin sent; of anything less nothing is claimed.
-            false => (outcome == Outcome::Complete).then(|| digest.clone()),
-        };
+        // Of what the origin sent nothing is claimed unless it was seen whole. Opaque content leaves as it came.
+        let origin_digest = (outcome == Outcome::Complete).then(|| match self.origin.is_begun() {
+            true => self.origin.text(&self.salt),
+            false => digest.clone(),
+        });
         let shown = self.shown.take().unwrap_or_default();
         // What was rewritten but never handed over was not shown.
         let nothing = self.bytes == 0;
