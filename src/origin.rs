@@ -2,13 +2,15 @@
 //! intent and a safe method, or from a receipt; nothing reaches an origin without one. Redirects are never followed.
 
 mod pool;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http_body_util::{Either, Full};
@@ -160,7 +162,7 @@ impl OriginClient {
                 if is_stale(&*error)
                     && let Some(request) = again =>
             {
-                self.pool.ask(request).await.map_err(|(error, _)| error)
+                Box::pin(self.pool.ask(request)).await.map_err(|(error, _)| error)
             }
             asked => asked.map_err(|(error, _)| error),
         }
@@ -332,6 +334,9 @@ pub struct Answer {
     lease: Option<Lease>,
 }
 
+/// So many pieces of an answer that nobody reads are thrown away for the sake of its connection.
+const UNREAD: usize = 8;
+
 /// A connection in use.
 #[derive(Debug)]
 struct Lease {
@@ -373,10 +378,8 @@ impl Answer {
                 Poll::Ready(frame) => frame,
             };
             self.idle.moved();
-            if (frame.is_none() || self.incoming.is_end_stream())
-                && let Some(Lease { link, pool }) = self.lease.take()
-            {
-                pool.keep(link, context);
+            if frame.is_none() || self.incoming.is_end_stream() {
+                self.give_back(context);
             }
             match frame {
                 None => return Poll::Ready(None),
@@ -390,6 +393,12 @@ impl Answer {
         }
     }
 
+    fn give_back(&mut self, context: &mut Context<'_>) {
+        if let Some(Lease { link, pool }) = self.lease.take() {
+            pool.keep(link, context);
+        }
+    }
+
     /// What has come; where nothing has, the connection is driven on.
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(context);
@@ -399,6 +408,24 @@ impl Answer {
                 Pin::new(&mut self.incoming).poll_frame(context)
             }
             _ => polled,
+        }
+    }
+}
+
+/// An origin's refusal is not read, and no content has no end to be met: where all of it is there already, the
+/// connection is kept.
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..UNREAD {
+            if self.lease.is_none() {
+                return;
+            }
+            match self.poll_frame(&mut context) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(None) => self.give_back(&mut context),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => return,
+            }
         }
     }
 }

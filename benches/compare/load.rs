@@ -191,7 +191,7 @@ pub fn open(ask: &Ask, connections: usize, rate: f64, time: Duration) -> Result<
         .map(|number| {
             let ask = ask.clone();
             let mine = begin + every.mul_f64(number as f64 / connections as f64);
-            std::thread::spawn(move || on_schedule(&ask, number << 32, mine, every, begin + time))
+            std::thread::spawn(move || on_schedule(&ask, number * 1_000_000, mine, every, begin + time))
         })
         .collect();
     let mut all = Vec::new();

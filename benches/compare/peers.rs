@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::world::{Pki, World};
+use crate::world::{self, FULL, Pki, Shape, World};
 
 /// The core of whoever is measured; client and origin share the other.
 const MEASURED: &str = "1";
@@ -92,17 +92,19 @@ fn listening(port: u16) -> String {
     panic!("nothing listens on {address}");
 }
 
-/// What the origin answers at each path: a fixed JSON of one record with 10 items, about 250 bytes, and large answers.
-pub fn nginx_origin(folder: &Path) -> Running {
-    let items: Vec<String> = (0..10).map(|n| format!("\"item{n}\":\"value-{n}-abcd\"")).collect();
-    let record = format!("{{{}}}", items.join(","));
+/// nginx as the origin: an answer of this shape, one of a mebibyte, and an opaque one of a hundred.
+pub fn nginx_origin(folder: &Path, shape: &Shape) -> Running {
     std::fs::create_dir_all(folder.join("www/bench")).expect("a folder");
-    let records = vec![record.as_str(); (1 << 20) / (record.len() + 1)].join(",");
-    std::fs::write(folder.join("www/bench/mebi.json"), format!("{{\"data\":[{records}]}}")).expect("an answer");
+    let write = |name: &str, text: &str| std::fs::write(folder.join("www/bench").join(name), text).expect("an answer");
+    let small = world::answer(shape);
+    write("small.json", &small);
+    write("mebi.json", &world::answer(&Shape { records: (1 << 20) / 240, ..FULL }));
     let bytes = std::fs::File::create(folder.join("www/bench/hundred")).expect("an answer");
     bytes.set_len(100 << 20).expect("an answer");
+    // A file is opened anew each time; what fits a line of the configuration need not be one.
+    let small = if small.len() < 2_000 { format!("return 200 '{small}';") } else { "try_files /bench/small.json =404;".to_owned() };
     let server = format!(
-        "root {www}; location /bench/query {{ default_type application/json; return 200 '{{\"data\":[{record}]}}'; }} location /bench/mebi {{ default_type application/json; try_files /bench/mebi.json =404; }} location /bench/hundred {{ default_type application/octet-stream; }}",
+        "root {www}; location /bench/query {{ default_type application/json; {small} }} location /bench/denied {{ default_type application/json; {small} }} location /bench/mebi {{ default_type application/json; try_files /bench/mebi.json =404; }} location /bench/hundred {{ default_type application/octet-stream; }}",
         www = folder.join("www").display()
     );
     let (port, path) = nginx_files(folder, "origin", "", &server, "");
@@ -156,7 +158,7 @@ pub fn haproxy(folder: &Path, origin: &str, pki: Option<&Pki>) -> Running {
         format!(" ssl crt {} alpn h2,http/1.1 no-tls-tickets{verify}", both.display())
     });
     let conf = format!(
-        "global\n  nbthread 1\n  maxconn 16384\n  tune.ssl.cachesize 0\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  http-reuse always\nfrontend f\n  bind 127.0.0.1:{port}{}\n  default_backend b\nbackend b\n  server s {origin}\n",
+        "global\n  nbthread 1\n  maxconn 9000\n  tune.ssl.cachesize 0\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  http-reuse always\nfrontend f\n  bind 127.0.0.1:{port}{}\n  default_backend b\nbackend b\n  server s {origin}\n",
         tls.unwrap_or_default()
     );
     std::fs::write(&path, conf).expect("HAProxy's configuration");

@@ -12,7 +12,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 /// How large a world is, and what its answers are.
 #[derive(Clone, Copy)]
 pub struct Shape {
-    /// Items of 10 that are masked; the others are revealed.
+    /// Items of the resource.
+    pub items: usize,
+    /// Records in an answer.
+    pub records: usize,
+    /// How many of the items are masked; the others are revealed.
     pub masked: usize,
     /// Policies in all, the starting ones among them.
     pub policies: usize,
@@ -26,8 +30,9 @@ pub struct Shape {
     pub verify_clients: bool,
 }
 
-/// The full line: nothing masked, 20 policies, 20 grants, one requester, no TLS.
-pub const FULL: Shape = Shape { masked: 0, policies: 20, grants: 20, requesters: 1, tls: false, verify_clients: false };
+/// The full line: 10 items, nothing masked, 20 policies, 20 grants, one requester, no TLS.
+pub const FULL: Shape =
+    Shape { items: 10, records: 1, masked: 0, policies: 20, grants: 20, requesters: 1, tls: false, verify_clients: false };
 
 /// The path of each operation: a small answer, one of a mebibyte, one of a hundred.
 pub const SMALL: &str = "/bench/query";
@@ -43,6 +48,13 @@ pub struct Pki {
     pub key: PathBuf,
     pub client: (PathBuf, PathBuf),
     pub verify_clients: bool,
+}
+
+/// What the origin answers.
+pub fn answer(shape: &Shape) -> String {
+    let items: Vec<String> = (0..shape.items).map(|n| format!("\"item{n}\":\"value-{n}-abcd\"")).collect();
+    let record = format!("{{{}}}", items.join(","));
+    format!("{{\"data\":[{}]}}", vec![record.as_str(); shape.records].join(","))
 }
 
 /// What was written.
@@ -143,8 +155,8 @@ fn resource(id: &str, code: usize, origin: &str, content: &str, operations: &[(&
     text
 }
 
-fn items(text: &mut String) {
-    for n in 0..10 {
+fn items(text: &mut String, count: usize) {
+    for n in 0..count {
         let _ = write!(
             text,
             "[[items]]\nname = \"item{n}\"\ntitle = {{ zh = \"项\", en = \"item\" }}\npath = \"$.data[*].item{n}\"\nmask = \"keep:2,2\"\n"
@@ -159,9 +171,9 @@ fn others(shape: &Shape) -> usize {
 
 fn catalogue(control: &Path, origin: &str, shape: &Shape) {
     let mut data = resource("provider.data", 1, origin, "json", &[("GET", SMALL), ("POST", SMALL), ("GET", MEBI)]);
-    items(&mut data);
+    items(&mut data, shape.items);
     let mut denied = resource("provider.denied", 2, origin, "json", &[("GET", DENIED)]);
-    items(&mut denied);
+    items(&mut denied, 10);
     let file = resource("provider.file", 3, origin, "opaque", &[("GET", HUNDRED)]);
     for (name, text) in [("data", data), ("denied", denied), ("file", file)] {
         fs::write(control.join(format!("catalogue/provider.{name}.toml")), text).expect("a resource");
@@ -169,7 +181,7 @@ fn catalogue(control: &Path, origin: &str, shape: &Shape) {
     for n in 0..others(shape) {
         let path = format!("/other/{n}");
         let mut other = resource(&format!("provider.other{n}"), 10 + n, origin, "json", &[("GET", &path)]);
-        items(&mut other);
+        items(&mut other, 10);
         fs::write(control.join(format!("catalogue/provider.other{n}.toml")), other).expect("a resource");
     }
 }
@@ -188,7 +200,7 @@ fn grant(id: &str, holder: &str, resource: &str, items: &str) -> String {
 /// One grant of the department, which every requester comes under, and those of other requesters.
 fn grants(control: &Path, shape: &Shape) {
     let form = |n: usize| if n < shape.masked { "mask" } else { "reveal" };
-    let items: Vec<String> = (0..10).map(|n| format!("item{n} = [\"{}\"]", form(n))).collect();
+    let items: Vec<String> = (0..shape.items).map(|n| format!("item{n} = [\"{}\"]", form(n))).collect();
     let items = items.join(", ");
     let mut text = grant("g-0", "department = \"demander\"", "provider.data", &items);
     text += &grant("g-file", "department = \"demander\"", "provider.file", "\"*\" = [\"reveal\"]");

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -17,14 +18,11 @@ const PER_DEPARTMENT: &[u8] = b"kanhe/pseudonym/v1/scenario+department";
 const PER_SCENARIO: &[u8] = b"kanhe/pseudonym/v1/scenario";
 
 /// The key of a province's gateways: 32 random bytes, in a file as base64.
-pub struct PseudonymKey(hmac::Key);
+pub struct PseudonymKey(Arc<hmac::Key>);
 
 /// The pseudonyms of one scenario and demanding department.
 #[derive(Clone)]
-pub struct Pseudonyms {
-    own: hmac::Key,
-    joinable: hmac::Key,
-}
+pub struct Pseudonyms(Arc<Scope>);
 
 /// Why there is no key.
 #[derive(Debug)]
@@ -45,16 +43,36 @@ impl PseudonymKey {
 
     /// The key of these bytes.
     pub fn new(bytes: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+        Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, bytes)))
     }
 
     /// The pseudonyms for a demanding department within a scenario.
     pub fn scope(&self, scenario: &str, department: &str) -> Pseudonyms {
-        Pseudonyms { own: self.derive(PER_DEPARTMENT, &[scenario, department]), joinable: self.derive(PER_SCENARIO, &[scenario]) }
+        let (scenario, department) = (scenario.into(), department.into());
+        Pseudonyms(Arc::new(Scope { key: self.0.clone(), scenario, department, own: OnceLock::new(), joinable: OnceLock::new() }))
+    }
+}
+
+/// Where pseudonyms hold. Its keys are derived where a value is first pseudonymised, which most answers never come to.
+struct Scope {
+    key: Arc<hmac::Key>,
+    scenario: Box<str>,
+    department: Box<str>,
+    own: OnceLock<hmac::Key>,
+    joinable: OnceLock<hmac::Key>,
+}
+
+impl Scope {
+    fn own(&self) -> &hmac::Key {
+        self.own.get_or_init(|| self.derive(PER_DEPARTMENT, &[&self.scenario, &self.department]))
+    }
+
+    fn joinable(&self) -> &hmac::Key {
+        self.joinable.get_or_init(|| self.derive(PER_SCENARIO, &[&self.scenario]))
     }
 
     fn derive(&self, purpose: &[u8], parts: &[&str]) -> hmac::Key {
-        let mut context = hmac::Context::with_key(&self.0);
+        let mut context = hmac::Context::with_key(&self.key);
         context.update(purpose);
         for part in parts {
             // With its length, so that no two lists of parts give the same bytes.
@@ -68,7 +86,7 @@ impl PseudonymKey {
 impl Pseudonyms {
     /// The pseudonym of a string's content or a number's text: 22 characters.
     pub fn of(&self, value: &str, joinable: bool) -> String {
-        let tag = hmac::sign(if joinable { &self.joinable } else { &self.own }, value.as_bytes());
+        let tag = hmac::sign(if joinable { self.0.joinable() } else { self.0.own() }, value.as_bytes());
         URL_SAFE_NO_PAD.encode(&tag.as_ref()[..LENGTH])
     }
 }

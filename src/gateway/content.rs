@@ -14,7 +14,6 @@ use crate::share::{Outcome, Settlement};
 /// Content of an answer on its way to the caller.
 pub struct Content(Inner);
 
-#[expect(clippy::large_enum_variant, reason = "the large one is what nearly every call answers with")]
 enum Inner {
     /// Nothing that was disclosed.
     Plain(Full<Bytes>),

@@ -20,6 +20,9 @@ use crate::sys;
 /// Above so many bytes not yet in tiles the writer waits, so that memory is bounded.
 const MOST_BACKLOG: usize = 64 << 20;
 
+/// So many bytes are brought into tiles before the next checkpoint is due.
+const PILE: usize = 1 << 20;
+
 /// The note's text.
 pub(super) fn text(name: &str, size: u64, root: &[u8; 32]) -> String {
     format!("{name}\n{size}\n{}\n", BASE64_STANDARD.encode(root))
@@ -45,6 +48,8 @@ pub(super) struct Backlog {
 struct BacklogState {
     batches: VecDeque<Arc<Sealed>>,
     bytes: usize,
+    /// Above so many bytes the publisher is woken.
+    wake_at: usize,
     /// Somebody waits for a checkpoint over so many entries.
     wanted: u64,
     closed: bool,
@@ -57,9 +62,12 @@ impl Backlog {
         let full = |state: &mut BacklogState| state.bytes > MOST_BACKLOG && !state.closed;
         let mut state = self.changed.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
         state.bytes += sealed.batch.bundle.len();
+        let wake = state.bytes > state.wake_at || sealed.batch.first < state.wanted;
         state.batches.push_back(sealed);
         drop(state);
-        self.changed.notify_all();
+        if wake {
+            self.changed.notify_all();
+        }
     }
 
     /// No more comes, or nobody takes any more.
@@ -76,13 +84,15 @@ impl Backlog {
         self.changed.notify_all();
     }
 
-    /// All that is there, waiting until `until` for some, or until the tree of `size` entries, of which `signed` are
-    /// under a checkpoint, is wanted; then how many are wanted, and whether no more comes.
+    /// All that is there: waits for some, or where a checkpoint is due at `until` until then for a pile, so that the writer
+    /// does not wake anybody at each batch. Or until more is wanted than the `signed` entries under a checkpoint, of a tree
+    /// of `size`. Then how many are wanted, and whether no more comes.
     fn take(&self, until: Option<Instant>, signed: u64, size: u64) -> (VecDeque<Arc<Sealed>>, u64, bool) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.wake_at = if until.is_some() { PILE } else { 0 };
         let empty = |state: &mut BacklogState| {
-            let wanted = signed < state.wanted && state.wanted <= size;
-            state.batches.is_empty() && !state.closed && !wanted
+            let wanted = signed < state.wanted && (state.wanted <= size || !state.batches.is_empty());
+            state.bytes <= state.wake_at && !state.closed && !wanted
         };
         let mut state = match until {
             None => self.changed.wait_while(state, empty).unwrap_or_else(PoisonError::into_inner),
@@ -92,7 +102,7 @@ impl Backlog {
             }
         };
         let batches = std::mem::take(&mut state.batches);
-        state.bytes = 0;
+        (state.bytes, state.wake_at) = (0, usize::MAX);
         let (wanted, closed) = (state.wanted, state.closed);
         drop(state);
         self.changed.notify_all();

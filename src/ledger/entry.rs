@@ -53,7 +53,7 @@ impl std::error::Error for TooLong {}
 
 impl Draft {
     fn new(entry: &impl Serialize, effect: Effect) -> Result<Self, TooLong> {
-        let mut bytes = Vec::with_capacity(1024);
+        let mut bytes = Vec::with_capacity(1536);
         serde_json::to_writer(&mut bytes, entry).map_err(|_| TooLong { length: bytes.len() })?;
         let found = bytes.windows(PLACEHOLDER.len()).rposition(|window| window == PLACEHOLDER);
         match found {

@@ -29,7 +29,7 @@ use serde_json::Value;
 
 use super::entry::{Draft, NO_TIME, TooLong, time_text};
 use super::query;
-use super::queue::Shared;
+use super::queue::{Haste, Shared};
 use super::{Pending, Unavailable};
 use crate::lang::Text;
 use crate::sys;
@@ -346,7 +346,7 @@ impl Inbox {
     fn append(&self, file: &Left) -> Result<Pending, Unavailable> {
         // What was checked is far below the longest entry.
         let draft = file.entry.draft(&file.id, file.uid).map_err(|_| Unavailable::Overloaded)?;
-        self.shared.append(draft)
+        self.shared.append(draft, Haste::Standing)
     }
 
     fn remove(&mut self, file: Left) {

@@ -35,6 +35,7 @@ mod recover;
 pub mod register;
 pub mod report;
 mod snapshots;
+mod ticket;
 mod tree;
 pub mod verify;
 mod volume;
@@ -62,7 +63,8 @@ pub use config::{Config, Register};
 pub use entry::Draft;
 pub use keys::SubjectKeys;
 pub use open_error::OpenError;
-pub use queue::{Pending, Settling};
+pub use queue::{Haste, Settling};
+pub use ticket::Pending;
 pub use tree::published;
 
 use checkpoint::Backlog;
@@ -280,7 +282,12 @@ impl Ledger {
 
     /// Queues an entry; its index is fixed here, in queue order.
     pub fn append(&self, draft: Draft) -> Result<Pending, Unavailable> {
-        self.shared.append(draft)
+        self.append_with(draft, Haste::Standing)
+    }
+
+    /// As [`Ledger::append`], for a call that waits in this way.
+    pub fn append_with(&self, draft: Draft, haste: Haste) -> Result<Pending, Unavailable> {
+        self.shared.append(draft, haste)
     }
 
     /// Keeps a place in the queue for the settlement of a share.

@@ -1,28 +1,49 @@
 //! The queue before the writer: entries get their index here, in order, under one short lock; those who wait share one
 //! ticket a batch.
+//!
+//! A sync costs as much for one entry as for many, and waking a sleeper costs more than queueing. So the writer is woken
+//! only where it sleeps; where a crowd waits, a batch may stay open for a moment; and settlements, for which nobody waits,
+//! stay for the next batch.
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
+use super::Unavailable;
 use super::entry::{Draft, Effect};
 use super::journal::Salt;
-use super::receipt::Sealed;
 use super::register::Gate;
-use super::{Committed, Unavailable};
+use super::ticket::{Pending, Ticket};
 use crate::sys;
 
 /// Most entries that may wait, places reserved for settlements included.
 const MOST_ENTRIES: usize = 65_536;
 /// Most bytes that may wait.
 const MOST_BYTES: usize = 64 << 20;
+
+/// Shares in one batch that make a crowd.
+const CROWD: u32 = 4;
+/// For so long a batch stays open for each share of the crowd before it,
+const FOR_EACH: Duration = Duration::from_micros(80);
+/// for so long at most,
+const LONGEST: Duration = Duration::from_micros(800);
+/// and for no longer than this where a call stands still until its entry is durable.
+const STANDING: Duration = Duration::from_micros(150);
+/// How long settlements alone wait for company. Until then a crash leaves the share open, as it does during a sync.
+const QUIET: Duration = Duration::from_millis(2);
+
+/// How a call waits for its entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    /// It stands still until then.
+    Standing,
+    /// It has other things to do meanwhile.
+    Busy,
+}
 
 /// What went wrong on the disk.
 #[derive(Debug)]
@@ -66,6 +87,20 @@ struct State {
     reserved: usize,
     bytes: usize,
     closing: bool,
+    writer: Doing,
+    /// Shares in the batch before.
+    crowd: u32,
+}
+
+/// What the writer does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// It writes, and will look here again.
+    Writes,
+    /// It lets a batch grow for a moment.
+    Gathers,
+    /// It waits for whatever comes.
+    Sleeps,
 }
 
 /// Entries that will be made durable together.
@@ -78,17 +113,10 @@ pub(super) struct Waiting {
     pub(super) registered: Option<Arc<Ticket>>,
     bytes: usize,
     since: Instant,
-}
-
-/// What everybody whose entry is in one batch waits for.
-pub(super) struct Ticket(Mutex<TicketState>);
-
-enum TicketState {
-    Waiting(Vec<Waker>),
-    Durable(Arc<Sealed>, Timestamp),
-    Failed,
-    /// Durable here, but not in the register that shares wait for.
-    Unregistered,
+    /// Entries that calls wait for, how many of these stand still, and since when the first waits.
+    awaited: u32,
+    standing: u32,
+    awaited_since: Option<Instant>,
 }
 
 impl Waiting {
@@ -97,40 +125,22 @@ impl Waiting {
         self.ticket.failed();
         self.registered.iter().for_each(|ticket| ticket.failed());
     }
-}
 
-impl Ticket {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(TicketState::Waiting(Vec::new()))))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, TicketState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn end(&self, state: TicketState) {
-        let before = std::mem::replace(&mut *self.lock(), state);
-        if let TicketState::Waiting(wakers) = before {
-            wakers.into_iter().for_each(Waker::wake);
+    /// Until when this batch may grow.
+    fn open_until(&self, crowd: u32, open_shares: usize) -> Instant {
+        match self.awaited_since {
+            None => self.since + QUIET,
+            // All shares that are under way wait here: nobody else is about to come.
+            Some(since) if crowd < CROWD || self.awaited as usize >= open_shares => since,
+            Some(since) => since + (FOR_EACH * crowd).min(if self.standing > 0 { STANDING } else { LONGEST }),
         }
-    }
-
-    pub(super) fn durable(&self, batch: Arc<Sealed>, time: Timestamp) {
-        self.end(TicketState::Durable(batch, time));
-    }
-
-    pub(super) fn failed(&self) {
-        self.end(TicketState::Failed);
-    }
-
-    pub(super) fn unregistered(&self) {
-        self.end(TicketState::Unregistered);
     }
 }
 
 impl Shared {
     pub(super) fn new(next: u64, most_batch: usize, checkpoint: Vec<u8>) -> Self {
-        let state = State { waiting: VecDeque::new(), next, entries: 0, reserved: 0, bytes: 0, closing: false };
+        let (writer, crowd) = (Doing::Writes, 0);
+        let state = State { waiting: VecDeque::new(), next, entries: 0, reserved: 0, bytes: 0, closing: false, writer, crowd };
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -227,14 +237,30 @@ impl Shared {
         }
     }
 
-    pub(super) fn append(&self, draft: Draft) -> Result<Pending, Unavailable> {
+    pub(super) fn append(&self, draft: Draft, haste: Haste) -> Result<Pending, Unavailable> {
         let mut state = self.lock();
         self.admit(&state, draft.bytes.len())?;
         let (index, first, ticket) = self.queue(&mut state, draft, None);
+        let (crowd, open_shares, doing) = (state.crowd, state.reserved, state.writer);
+        let mut wake = doing == Doing::Sleeps;
+        if let Some(batch) = state.waiting.back_mut() {
+            let stands = haste == Haste::Standing;
+            let shorter = batch.awaited == 0 || (stands && batch.standing == 0);
+            batch.awaited += 1;
+            batch.standing += u32::from(stands);
+            let since = *batch.awaited_since.get_or_insert_with(sys::instant);
+            // Whoever shortens the patience says so, and so does the last who could come.
+            wake |= doing == Doing::Gathers && (shorter || batch.open_until(crowd, open_shares) <= since);
+        }
+        if wake {
+            state.writer = Doing::Writes;
+        }
         drop(state);
-        self.changed.notify_one();
+        if wake {
+            self.changed.notify_one();
+        }
         let position = usize::try_from(index - first).unwrap_or(0);
-        Ok(Pending { ticket, index, position, waker: None })
+        Ok(Pending::new(ticket, index, position))
     }
 
     fn queue(&self, state: &mut State, draft: Draft, salt: Option<Salt>) -> (u64, u64, Arc<Ticket>) {
@@ -247,9 +273,9 @@ impl Shared {
             Some(waiting) if waiting.bytes + bytes <= self.most_batch => waiting,
             full => {
                 state.waiting.extend(full);
-                let registered = self.gate.get().map(|_| Ticket::new());
-                let (drafts, salts, ticket) = (Vec::new(), Vec::new(), Ticket::new());
-                Waiting { first: index, drafts, salts, ticket, registered, bytes: 0, since: sys::instant() }
+                let (ticket, registered) = (Arc::new(Ticket::new()), self.gate.get().map(|_| Arc::new(Ticket::new())));
+                let (drafts, salts, since) = (Vec::new(), Vec::new(), sys::instant());
+                Waiting { first: index, drafts, salts, ticket, registered, bytes: 0, since, awaited: 0, standing: 0, awaited_since: None }
             }
         };
         // Only a share waits for the register: a refusal or a settlement shows nothing to anybody.
@@ -278,11 +304,29 @@ impl Shared {
 
     /// The next batch; none once the ledger closes and all is written, or after a fault.
     pub(super) fn next(&self) -> Option<Waiting> {
-        let idle = |state: &mut State| state.waiting.is_empty() && !state.closing && self.fault.get().is_none();
-        let mut state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        while !state.closing && self.fault.get().is_none() {
+            let full = state.waiting.len() > 1;
+            state = match state.waiting.front() {
+                None => {
+                    state.writer = Doing::Sleeps;
+                    self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+                }
+                Some(batch) => {
+                    let patience = batch.open_until(state.crowd, state.reserved).saturating_duration_since(sys::instant());
+                    if full || patience.is_zero() {
+                        break;
+                    }
+                    state.writer = Doing::Gathers;
+                    self.changed.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        state.writer = Doing::Writes;
         let batch = state.waiting.pop_front()?;
         state.entries -= batch.drafts.len();
         state.bytes -= batch.bytes;
+        state.crowd = batch.awaited;
         Some(batch)
     }
 
@@ -295,49 +339,6 @@ impl Shared {
     pub(super) fn queued(&self) -> (usize, Option<Instant>) {
         let state = self.lock();
         (state.entries, state.waiting.front().map(|batch| batch.since))
-    }
-}
-
-/// An entry on its way: becomes [`Committed`] once it is durable.
-#[must_use = "an entry is durable only once this says so"]
-pub struct Pending {
-    ticket: Arc<Ticket>,
-    index: u64,
-    position: usize,
-    waker: Option<usize>,
-}
-
-impl Pending {
-    /// The entry's index; known at once, true only if the entry becomes durable.
-    pub fn index(&self) -> u64 {
-        self.index
-    }
-}
-
-impl Future for Pending {
-    type Output = Result<Committed, Unavailable>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        match &mut *this.ticket.lock() {
-            TicketState::Durable(sealed, time) => {
-                let leaf = sealed.batch.leaves.get(this.position).copied().ok_or(Unavailable::Poisoned);
-                let (index, position) = (this.index, this.position);
-                Poll::Ready(leaf.map(|leaf| Committed { index, leaf, time: *time, position, sealed: sealed.clone() }))
-            }
-            TicketState::Failed => Poll::Ready(Err(Unavailable::Poisoned)),
-            TicketState::Unregistered => Poll::Ready(Err(Unavailable::Unregistered)),
-            TicketState::Waiting(wakers) => {
-                match this.waker.and_then(|at| wakers.get_mut(at)) {
-                    Some(waker) => waker.clone_from(context.waker()),
-                    None => {
-                        this.waker = Some(wakers.len());
-                        wakers.push(context.waker().clone());
-                    }
-                }
-                Poll::Pending
-            }
-        }
     }
 }
 
@@ -358,8 +359,14 @@ impl Settling {
             };
             shared.queue(&mut state, draft, salt);
         }
+        let wake = state.writer == Doing::Sleeps;
+        if wake {
+            state.writer = Doing::Writes;
+        }
         drop(state);
-        shared.changed.notify_one();
+        if wake {
+            shared.changed.notify_one();
+        }
     }
 }
 

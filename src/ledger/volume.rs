@@ -37,15 +37,32 @@ pub(super) trait Volume: Send + Sync {
 /// Real files.
 pub(super) struct Files;
 
-struct FileSegment(File);
+/// So far ahead of what was written zeros are.
+const AHEAD: u64 = 256 << 10;
+
+/// Reserved blocks become plain ones when they are first written, which a sync has to record beside the data. So zeros are
+/// written ahead, many blocks at a time, and nearly every sync has the data alone to write.
+struct FileSegment {
+    file: File,
+    length: u64,
+    /// Up to here the blocks are plain.
+    plain: u64,
+}
 
 impl Segment for FileSegment {
     fn write(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)?;
+        let end = offset + bytes.len() as u64;
+        let until = end.saturating_add(AHEAD).min(self.length);
+        if end > self.plain && end < until {
+            self.file.write_all_at(&vec![0; usize::try_from(until - end).unwrap_or(0)], end)?;
+            self.plain = until;
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        sys::sync(&self.0)
+        sys::sync(&self.file)
     }
 }
 
@@ -53,17 +70,17 @@ impl Volume for Files {
     fn segment(&self, path: &Path, length: u64, head: &[u8]) -> io::Result<Box<dyn Segment>> {
         let beside = path.with_extension("new");
         let file = File::options().write(true).create(true).truncate(true).open(&beside)?;
-        match sys::preallocate(&file, length) {
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => fill_with_zeros(&file, length)?,
-            other => other?,
-        }
+        let plain = match sys::preallocate(&file, length) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => fill_with_zeros(&file, length).map(|()| length)?,
+            other => other.map(|()| 0)?,
+        };
         file.write_all_at(head, 0)?;
         sys::sync(&file)?;
         fs::rename(&beside, path)?;
         if let Some(folder) = path.parent() {
             sys::sync_folder(folder)?;
         }
-        Ok(Box::new(FileSegment(file)))
+        Ok(Box::new(FileSegment { file, length, plain }))
     }
 
     fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

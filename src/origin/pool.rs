@@ -98,7 +98,8 @@ impl Pool {
         loop {
             let (mut link, kept) = match self.take() {
                 Some(link) => (link, true),
-                None => (self.connect().await.map_err(|error| (error, false))?, false),
+                // Rare, and large while it is under way.
+                None => (Box::pin(self.connect()).await.map_err(|error| (error, false))?, false),
             };
             match link.ask(request).await {
                 Ok(answer) => return Ok((answer, link)),

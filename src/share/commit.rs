@@ -12,7 +12,7 @@ use crate::catalogue::route::Target;
 use crate::disclosure::{Compiled, Plan};
 use crate::identity::{CredentialKind, Subject, TokenScope};
 use crate::ledger::entry::{self, Draft, TooLong};
-use crate::ledger::{Committed, Pending, SubjectKeys};
+use crate::ledger::{Committed, Haste, Pending, SubjectKeys};
 use crate::policy::{Circumstances, Decision, Permit};
 use crate::purpose::bind::Bound;
 use crate::purpose::stated::check_case;
@@ -120,7 +120,9 @@ impl Recorder {
         let id = new_id();
         let draft = granted(&id, &decision, facts, self.ledger.keys())?;
         let settling = self.ledger.reserve()?;
-        let pending = self.ledger.append(draft)?;
+        // A safe call asks the origin meanwhile.
+        let haste = if facts.target.operation.method.is_safe() { Haste::Busy } else { Haste::Standing };
+        let pending = self.ledger.append_with(draft, haste)?;
         let settlement = Settlement::new(settling, pending.index());
         let intent = Intent {
             id,

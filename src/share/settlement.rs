@@ -37,8 +37,8 @@ pub struct Settlement {
     settling: Option<Settling>,
     receipt_of: u64,
     salt: [u8; 32],
-    released: hmac::Context,
-    origin: Option<hmac::Context>,
+    released: Digest,
+    origin: Digest,
     bytes: u64,
     status: Option<StatusCode>,
     shown: Option<disclosure::Outcome>,
@@ -47,8 +47,8 @@ pub struct Settlement {
 impl Settlement {
     pub(super) fn new(settling: Settling, receipt_of: u64) -> Self {
         let salt = sys::random::<32>();
-        let released = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &salt));
-        Self { settling: Some(settling), receipt_of, salt, released, origin: None, bytes: 0, status: None, shown: None }
+        let (released, origin) = (Digest::default(), Digest::default());
+        Self { settling: Some(settling), receipt_of, salt, released, origin, bytes: 0, status: None, shown: None }
     }
 
     /// The origin answered with this status.
@@ -58,8 +58,7 @@ impl Settlement {
 
     /// The origin sent this, of what is rewritten. Without it, what is released is what the origin sent.
     pub fn origin_sent(&mut self, piece: &[u8]) {
-        let salt = &self.salt;
-        self.origin.get_or_insert_with(|| hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, salt))).update(piece);
+        self.origin.update(&self.salt, piece);
     }
 
     /// The rewriter showed this.
@@ -70,7 +69,7 @@ impl Settlement {
     /// This was handed to the transport.
     pub fn release(&mut self, piece: &[u8]) {
         self.bytes += piece.len() as u64;
-        self.released.update(piece);
+        self.released.update(&self.salt, piece);
     }
 
     /// Settles.
@@ -80,11 +79,12 @@ impl Settlement {
 
     fn settle_once(&mut self, outcome: Outcome) {
         let Some(settling) = self.settling.take() else { return };
-        let mac = |context: hmac::Context| format!("hmac-sha256:{}", hex::encode(context.sign()));
-        let digest = mac(self.released.clone());
+        let digest = self.released.text(&self.salt);
         // Of what the origin sent nothing is claimed unless it was seen whole. Opaque content leaves as it came.
-        let origin = self.origin.take().filter(|_| outcome == Outcome::Complete).map(mac);
-        let origin_digest = origin.or_else(|| (outcome == Outcome::Complete).then(|| digest.clone()));
+        let origin_digest = (outcome == Outcome::Complete).then(|| match self.origin.is_begun() {
+            true => self.origin.text(&self.salt),
+            false => digest.clone(),
+        });
         // What was rewritten but never handed over was not shown; of a part that was, what it showed may be unknown.
         let shown = if self.bytes == 0 { Some(disclosure::Outcome::default()) } else { self.shown.take() };
         let shown = shown.as_ref();
@@ -106,6 +106,30 @@ impl Settlement {
             Ok(draft) => settling.settle(draft, Some(self.salt)),
             Err(error) => tracing::error!(%error, share = self.receipt_of, "a share could not be settled; recovery closes it as unknown"),
         }
+    }
+}
+
+/// A keyed digest of what passes, made where something does: a settlement moves often, and a digest under way is large.
+#[derive(Default)]
+struct Digest(Option<Box<hmac::Context>>);
+
+impl Digest {
+    fn begin(salt: &[u8]) -> Box<hmac::Context> {
+        Box::new(hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, salt)))
+    }
+
+    fn is_begun(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn update(&mut self, salt: &[u8], piece: &[u8]) {
+        self.0.get_or_insert_with(|| Self::begin(salt)).update(piece);
+    }
+
+    /// As the entry has it; of nothing at all too.
+    fn text(&mut self, salt: &[u8]) -> String {
+        let context = self.0.take().unwrap_or_else(|| Self::begin(salt));
+        format!("hmac-sha256:{}", hex::encode(context.sign()))
     }
 }
 

@@ -20,6 +20,7 @@ mod files;
 mod inbox;
 mod recovery;
 mod register;
+mod waiting;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
