@@ -32,6 +32,12 @@ pub struct Config {
     pub checkpoint_copy: Option<PathBuf>,
     /// Who cosigns its checkpoints.
     pub witnesses: Witnesses,
+    /// Verifier keys that signed this log before `key` did.
+    pub keys_old: Vec<PathBuf>,
+    /// How long the disk may take for a batch before calls are refused.
+    pub commit_timeout: Duration,
+    /// How long entries are kept at least.
+    pub retention: units::Years,
 }
 
 impl Config {
@@ -46,8 +52,10 @@ impl Config {
         let witnesses = Witnesses::read(table, base);
         let register = optional(table, "register", (), register);
         let gate = optional(table, "gate", (), gate);
-        let retention = optional(table, "retention", (), retention);
-        let ((), (), ()) = (register?, gate?, retention?);
+        let retention = optional(table, "retention", MIN_YEARS, retention);
+        let keys_old = table.strings("keys_old").into_iter().map(|text| base.join(text.value)).collect();
+        let timeout = optional(table, "commit_timeout", Duration::from_secs(5), commit_timeout);
+        let ((), ()) = (register?, gate?);
         Some(Self {
             folder: folder?,
             name: gateway_name.to_owned(),
@@ -58,6 +66,9 @@ impl Config {
             checkpoint_interval: interval?,
             checkpoint_copy: copy.map(|text| base.join(text.value)),
             witnesses: witnesses?,
+            keys_old,
+            commit_timeout: timeout?,
+            retention: retention?,
         })
     }
 }
@@ -86,6 +97,15 @@ fn interval(text: &str) -> Result<Duration, Text> {
     }
 }
 
+fn commit_timeout(text: &str) -> Result<Duration, Text> {
+    let timeout = units::duration(text)?;
+    if (Duration::from_millis(100)..=Duration::from_secs(300)).contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err(Text::new("应在 100ms 至 5m 之间", "from 100ms to 5m"))
+    }
+}
+
 fn register(text: &str) -> Result<(), Text> {
     match text {
         "sqlite" | "off" => Ok(()),
@@ -105,10 +125,7 @@ fn gate(text: &str) -> Result<(), Text> {
     }
 }
 
-fn retention(text: &str) -> Result<(), Text> {
-    if units::years(text)? >= MIN_YEARS {
-        Ok(())
-    } else {
-        Err(Text::new("不得少于 3 年：`3y` 或更长", "at least three years: `3y` or more"))
-    }
+fn retention(text: &str) -> Result<units::Years, Text> {
+    let years = units::years(text)?;
+    if years >= MIN_YEARS { Ok(years) } else { Err(Text::new("不得少于 3 年：`3y` 或更长", "at least three years: `3y` or more")) }
 }

@@ -147,6 +147,8 @@ fn journal(folder: &Path) -> io::Result<Vec<(u64, Vec<u8>)>> {
 
 /// Gives `each` every entry from index `from` on that is durable when this begins, ascending, until it breaks.
 pub fn read(folder: &Path, from: u64, mut each: impl FnMut(Record) -> ControlFlow<()>) -> io::Result<()> {
+    // What was pruned is not there to be read.
+    let from = from.max(super::retention::minimum(folder)? / 256 * 256);
     // The journal first: whatever leaves it meanwhile is then under the checkpoint read after it.
     let moved = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let mut tail = journal(folder);
