@@ -1,5 +1,7 @@
 //! `kanhe policy`: what officers ask of their policies. Each question has a file of its own.
 
+mod example;
+mod prove;
 mod test;
 
 use std::path::Path;
@@ -20,12 +22,15 @@ pub struct PolicyArgs {
 enum Command {
     /// 运行 tests/ 中的用例 · run the cases in tests/
     Test(test::TestArgs),
+    /// 证明策略永远不会放行什么 · prove what the policies can never allow
+    Prove(prove::ProveArgs),
 }
 
 /// Runs the command.
 pub fn run(args: PolicyArgs, settings: &Settings) -> Exit {
     match args.command {
         Command::Test(args) => test::run(&args, settings),
+        Command::Prove(args) => prove::run(&args, settings),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint, Schema};
+use cedar_policy::{ActionConstraint, Entities, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint, Schema};
 use moka::sync::Cache;
 
 use super::entities::Lineage;
@@ -64,18 +64,18 @@ impl Index {
         let mut by_action: HashMap<EntityUid, ByScope> = HashMap::new();
         for (number, policy) in (0..).zip(&policies) {
             let (constraint, principal, resource) = (policy.action_constraint(), principal_key(policy), resource_key(policy));
-            let admits = |action: &EntityUid| match &constraint {
-                ActionConstraint::Any => true,
-                ActionConstraint::Eq(one) => one == action,
-                ActionConstraint::In(groups) => groups.iter().any(|group| group == action || hierarchy.is_ancestor_of(group, action)),
-            };
-            for action in schema.actions().filter(|action| admits(action)) {
+            for action in schema.actions().filter(|action| admits(&constraint, action, &hierarchy)) {
                 let filed = by_action.entry(action.clone()).or_default();
                 filed.at(principal.clone()).at(resource.clone()).push(number);
             }
         }
         let slices = Cache::builder().max_capacity(SLICES).build();
         Ok(Self { policies, by_action, slices })
+    }
+
+    /// All of them, in the order in which they were read.
+    pub(super) fn policies(&self) -> &[Policy] {
+        &self.policies
     }
 
     /// The policies whose scope can match this request.
@@ -104,6 +104,15 @@ impl Index {
         named.dedup();
         let policies = PolicySet::from_policies(chosen().cloned()).map_err(|error| error.to_string())?;
         Ok(Slice { policies, named, reads })
+    }
+}
+
+/// Whether a policy's scope lets this action through.
+pub(super) fn admits(constraint: &ActionConstraint, action: &EntityUid, hierarchy: &Entities) -> bool {
+    match constraint {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(one) => one == action,
+        ActionConstraint::In(groups) => groups.iter().any(|group| group == action || hierarchy.is_ancestor_of(group, action)),
     }
 }
 
