@@ -18,6 +18,7 @@ mod crash;
 mod demo;
 mod disk;
 mod identity;
+mod interop;
 mod loader;
 mod origin;
 mod receipts;
