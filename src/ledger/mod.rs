@@ -15,8 +15,22 @@
 //! | while a journal file is begun | the file is there with its head, or not at all | an empty file is replaced whole |
 //! | while a settlement waits | the granted entry alone | closed as *unknown* |
 //!
-//! After any error of a write or a sync nothing is known about the disk: the ledger is *poisoned* and refuses every
-//! share until a restart has read back what is really there.
+//! After any error of a write or a sync (I/O error, full disk, quota, read-only filesystem, a short write, and a sync
+//! that succeeds after one that failed) nothing is known about the disk: the ledger is *poisoned* and refuses every share
+//! until a restart has read back what is really there.
+//!
+//! | what goes wrong | while running | after the next start |
+//! |---|---|---|
+//! | a write or sync of the journal fails | poisoned; those who wait are refused | what was kept counts and is closed as *unknown*; what was lost never was |
+//! | the next journal file cannot be begun | poisoned | nothing acknowledged is missing |
+//! | tiles, salts or checkpoint cannot be written | poisoned | the journal is replayed, they are written again |
+//! | the disk does not answer | those who wait are refused after `commit_timeout`, nobody waits anew; it goes on by itself | as it was left |
+//! | the clock jumps back | times stand still until it has caught up | the same |
+//! | the journal, or the checkpoint, is another log's | – | refused |
+//! | the folder is an older copy | – | refused where `checkpoint_copy` tells; receipts expose it everywhere |
+//! | a second process opens the folder | – | refused |
+//!
+//! `tests/{faults,recovery,retention,corruption}.rs` hold each row, each fault with what was written lost and kept.
 
 pub mod bundle;
 mod checkpoint;

@@ -203,7 +203,8 @@ func make_(folder string, count int64) {
 	checkpoint := must(note.Sign(&note.Note{Text: fmt.Sprintf("go.example/log\n%d\n%s\n", count, root)}, signer))
 	write(filepath.Join(folder, "checkpoint"), checkpoint)
 	write(filepath.Join(folder, "log.vkey"), []byte(vkey+"\n"))
-	b := bundle{V: 1, Origin: "go.example/log", part: part{Index: count / 2, Entry: entry(count / 2)}, Checkpoint: string(checkpoint), Key: vkey}
+	middle := part{Index: count / 2, Entry: entry(count / 2), Proof: [][]byte{}}
+	b := bundle{V: 1, Origin: "go.example/log", part: middle, Checkpoint: string(checkpoint), Key: vkey}
 	for _, h := range must(tlog.ProveRecord(count, count/2, r)) {
 		b.Proof = append(b.Proof, append([]byte(nil), h[:]...))
 	}

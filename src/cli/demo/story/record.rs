@@ -98,7 +98,9 @@ fn rewritten(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
         return Ok(());
     };
     stage.folder.write("kept-receipt.txt", &format!("{}\n", victim.field("share-receipt")))?;
-    wait_for_checkpoint(stage, index + 1);
+    // Life goes on: whatever is taken out, something else then stands in its place.
+    let later = stage.call(step, &population_in_full())?;
+    wait_for_checkpoint(stage, later.receipt().unwrap_or(index) + 1);
     let (from, to) = (stage.folder.path("ledger"), stage.folder.path("ledger-forged"));
     forge(&from, &to, &stage.folder.path("secrets/ledger.key"), index).map_err(|error| cannot_write(&to, &error))?;
     step.did(
