@@ -70,6 +70,7 @@ fn config(base: &std::path::Path, name: &str) -> Config {
         subject_keys_old: Vec::new(),
         checkpoint_interval: Duration::from_secs(1),
         checkpoint_copy: None,
+        register: kanhe::ledger::Register::Off,
         witnesses: kanhe::ledger::witness::Witnesses::default(),
         keys_old: Vec::new(),
         commit_timeout: Duration::from_secs(60),

@@ -30,6 +30,8 @@ pub struct Config {
     pub checkpoint_interval: Duration,
     /// A second path of the checkpoint: tells at start that the log was cut or replaced.
     pub checkpoint_copy: Option<PathBuf>,
+    /// Where entries are registered for searching.
+    pub register: Register,
     /// Who cosigns its checkpoints.
     pub witnesses: Witnesses,
     /// Verifier keys that signed this log before `key` did.
@@ -38,6 +40,15 @@ pub struct Config {
     pub commit_timeout: Duration,
     /// How long entries are kept at least.
     pub retention: units::Years,
+}
+
+/// Where entries are registered for searching; the log itself is whole without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Register {
+    /// `register.sqlite` in the ledger's folder.
+    Sqlite,
+    /// Nowhere: queries read the log's files.
+    Off,
 }
 
 impl Config {
@@ -49,13 +60,13 @@ impl Config {
         let segment = optional(table, "journal_segment", 64 << 20, segment_size);
         let interval = optional(table, "checkpoint_interval", Duration::from_secs(1), interval);
         let copy = table.opt_string("checkpoint_copy").filter(|text| !text.value.trim().is_empty());
+        let register = optional(table, "register", Register::Sqlite, register);
         let witnesses = Witnesses::read(table, base);
-        let register = optional(table, "register", (), register);
         let gate = optional(table, "gate", (), gate);
         let retention = optional(table, "retention", MIN_YEARS, retention);
         let keys_old = table.strings("keys_old").into_iter().map(|text| base.join(text.value)).collect();
         let timeout = optional(table, "commit_timeout", Duration::from_secs(5), commit_timeout);
-        let ((), ()) = (register?, gate?);
+        let () = gate?;
         Some(Self {
             folder: folder?,
             name: gateway_name.to_owned(),
@@ -65,6 +76,7 @@ impl Config {
             subject_keys_old: old,
             checkpoint_interval: interval?,
             checkpoint_copy: copy.map(|text| base.join(text.value)),
+            register: register?,
             witnesses: witnesses?,
             keys_old,
             commit_timeout: timeout?,
@@ -106,9 +118,10 @@ fn commit_timeout(text: &str) -> Result<Duration, Text> {
     }
 }
 
-fn register(text: &str) -> Result<(), Text> {
+fn register(text: &str) -> Result<Register, Text> {
     match text {
-        "sqlite" | "off" => Ok(()),
+        "sqlite" => Ok(Register::Sqlite),
+        "off" => Ok(Register::Off),
         _ if text.starts_with("postgres://") => Err(Text::new(
             "PostgreSQL 登记库尚未提供，请写 `sqlite` 或 `off`",
             "a PostgreSQL register comes with later work: write `sqlite` or `off`",

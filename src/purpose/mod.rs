@@ -33,7 +33,7 @@ pub enum CaseRule {
 }
 
 /// A registered scenario.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scenario {
     /// Its id.
     pub id: Arc<str>,
@@ -81,7 +81,7 @@ pub enum ScenarioStatus {
 }
 
 /// An emergency order; only sets `context.emergency`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Emergency {
     /// The order's number.
     pub order: String,
@@ -142,7 +142,7 @@ pub struct Quota {
 }
 
 /// One side's approval (order 809, article 20: the head of the sharing office on each side).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Approval {
     /// Demander or provider.
     pub side: Side,
@@ -166,7 +166,7 @@ pub enum Side {
 }
 
 /// A standing permission (授权): data, not policy.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Grant {
     /// Its id.
     pub id: Arc<str>,

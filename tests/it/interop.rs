@@ -53,6 +53,7 @@ async fn ours(folder: &Folder, count: usize) -> (PathBuf, Value, String) {
         subject_keys_old: Vec::new(),
         checkpoint_interval: Duration::from_secs(1),
         checkpoint_copy: None,
+        register: kanhe::ledger::Register::Off,
         witnesses: kanhe::ledger::witness::Witnesses::default(),
         keys_old: Vec::new(),
         commit_timeout: Duration::from_secs(60),

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use clap::Args;
 use serde_json::json;
 
-use super::{Trouble, read_number};
+use super::Trouble;
+use super::query::read_number;
 use crate::cli::{Exit, Format, Settings, open_config};
 use crate::lang::Text;
 use crate::ledger::{SubjectKeys, retention};

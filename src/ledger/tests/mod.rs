@@ -21,6 +21,7 @@ mod files;
 mod inbox;
 mod recovery;
 mod retention;
+mod register;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -62,6 +63,7 @@ impl Place {
             keys_old: Vec::new(),
             commit_timeout: Duration::from_secs(60),
             retention: crate::written::units::Years(3),
+            register: config::Register::Off,
             witnesses: crate::ledger::witness::Witnesses::default(),
         }
     }
