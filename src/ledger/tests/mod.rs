@@ -20,8 +20,8 @@ mod faults;
 mod files;
 mod inbox;
 mod recovery;
-mod retention;
 mod register;
+mod retention;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
