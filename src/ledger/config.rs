@@ -39,6 +39,12 @@ pub struct Config {
     pub gated: bool,
     /// Who cosigns its checkpoints.
     pub witnesses: Witnesses,
+    /// Verifier keys that signed this log before `key` did.
+    pub keys_old: Vec<PathBuf>,
+    /// How long the disk may take for a batch before calls are refused.
+    pub commit_timeout: Duration,
+    /// How long entries are kept at least.
+    pub retention: units::Years,
 }
 
 /// Where entries are registered for searching; the log itself is whole without it.
@@ -62,8 +68,10 @@ impl Config {
         let register = register(table, base);
         let witnesses = Witnesses::read(table, base);
         let gated = table.choice_or("gate", &[("local", false), ("register", true)], false);
-        let retention = optional(table, "retention", (), retention);
-        let ((register, database), gated, ()) = (register?, gated?, retention?);
+        let retention = optional(table, "retention", MIN_YEARS, retention);
+        let keys_old = table.strings("keys_old").into_iter().map(|text| base.join(text.value)).collect();
+        let timeout = optional(table, "commit_timeout", Duration::from_secs(5), commit_timeout);
+        let ((register, database), gated) = (register?, gated?);
         if gated && database.is_none() {
             table.wrong_value(
                 "gate",
@@ -84,6 +92,9 @@ impl Config {
             database,
             gated,
             witnesses: witnesses?,
+            keys_old,
+            commit_timeout: timeout?,
+            retention: retention?,
         })
     }
 }
@@ -112,6 +123,15 @@ fn interval(text: &str) -> Result<Duration, Text> {
     }
 }
 
+fn commit_timeout(text: &str) -> Result<Duration, Text> {
+    let timeout = units::duration(text)?;
+    if (Duration::from_millis(100)..=Duration::from_secs(300)).contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err(Text::new("应在 100ms 至 5m 之间", "from 100ms to 5m"))
+    }
+}
+
 /// With a database, the register in the folder is kept too: this log is searched there, all logs in the database.
 fn register(table: &Table<'_, '_>, base: &Path) -> Option<(Register, Option<Database>)> {
     if !table.has("register") {
@@ -127,10 +147,7 @@ fn register(table: &Table<'_, '_>, base: &Path) -> Option<(Register, Option<Data
     table.opt_parsed("register", read).map(|placed| placed.value)
 }
 
-fn retention(text: &str) -> Result<(), Text> {
-    if units::years(text)? >= MIN_YEARS {
-        Ok(())
-    } else {
-        Err(Text::new("不得少于 3 年：`3y` 或更长", "at least three years: `3y` or more"))
-    }
+fn retention(text: &str) -> Result<units::Years, Text> {
+    let years = units::years(text)?;
+    if years >= MIN_YEARS { Ok(years) } else { Err(Text::new("不得少于 3 年：`3y` 或更长", "at least three years: `3y` or more")) }
 }

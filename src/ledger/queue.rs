@@ -58,6 +58,9 @@ pub(super) struct Shared {
     changed: Condvar,
     fault: OnceLock<Fault>,
     published: Mutex<Published>,
+    /// The batch on its way to the disk, and since when.
+    writing: Mutex<Option<Written>>,
+    pub(super) stalled: AtomicBool,
     /// Entries of one batch stay below so many bytes, so that it fits a journal file.
     most_batch: usize,
     pub(super) size: AtomicU64,
@@ -71,6 +74,12 @@ pub(super) struct Shared {
     pub(super) unregistered: AtomicBool,
     /// Entries under the newest witnessed checkpoint.
     pub(super) witnessed_size: AtomicU64,
+}
+
+/// The batch that the disk has now.
+struct Written {
+    tickets: Vec<Arc<Ticket>>,
+    since: Instant,
 }
 
 /// The newest checkpoint, and who waits for a newer one.
@@ -120,6 +129,12 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// The disk takes too long; whether it becomes durable is not known.
+    fn late(&self) {
+        self.ticket.late();
+        self.registered.iter().for_each(|ticket| ticket.late());
+    }
+
     /// Nothing of it is known to be durable.
     pub(super) fn failed(&self) {
         self.ticket.failed();
@@ -146,6 +161,8 @@ impl Shared {
             changed: Condvar::new(),
             fault: OnceLock::new(),
             published: Mutex::new(Published { note: Arc::new(checkpoint), size: next, wakers: Vec::new() }),
+            writing: Mutex::new(None),
+            stalled: AtomicBool::new(false),
             most_batch,
             size: AtomicU64::new(next),
             batches: AtomicU64::new(0),
@@ -178,6 +195,35 @@ impl Shared {
         waiting.iter().for_each(Waiting::failed);
         self.changed.notify_all();
         std::mem::take(&mut self.published().wakers).into_iter().for_each(Waker::wake);
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Option<Written>> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn begin_batch(&self, ticket: &Arc<Ticket>, registered: Option<&Arc<Ticket>>) {
+        let tickets = std::iter::once(ticket).chain(registered).cloned().collect();
+        *self.writing() = Some(Written { tickets, since: sys::instant() });
+    }
+
+    /// The disk has answered, whatever it said.
+    pub(super) fn end_batch(&self) {
+        *self.writing() = None;
+        if self.stalled.swap(false, Ordering::Relaxed) {
+            tracing::warn!("the ledger's disk answers again");
+        }
+    }
+
+    /// Where the disk has not answered for so long, those who wait are told, and nobody waits anew until it does. What was
+    /// handed to the disk may still become durable: a share that was refused is then on record, settled as not made.
+    pub(super) fn look_for_stall(&self, patience: Duration) {
+        let late = self.writing().as_ref().filter(|batch| batch.since.elapsed() > patience).map(|batch| batch.tickets.clone());
+        let Some(tickets) = late else { return };
+        if !self.stalled.swap(true, Ordering::Relaxed) {
+            tracing::error!(patience = ?patience, "the ledger's disk does not answer: no share until it does");
+        }
+        tickets.iter().for_each(|ticket| ticket.late());
+        self.lock().waiting.iter().for_each(Waiting::late);
     }
 
     fn published(&self) -> MutexGuard<'_, Published> {
@@ -230,6 +276,8 @@ impl Shared {
             Err(Unavailable::Poisoned)
         } else if state.closing {
             Err(Unavailable::Closing)
+        } else if self.stalled.load(Ordering::Relaxed) {
+            Err(Unavailable::Stalled)
         } else if state.entries + state.reserved >= MOST_ENTRIES || state.bytes + bytes > MOST_BYTES {
             Err(Unavailable::Overloaded)
         } else {

@@ -19,6 +19,8 @@ enum State {
     /// The crowds are those who are still to be woken, by the one of each that was.
     Durable(Arc<Sealed>, Timestamp, Vec<Crowd>),
     Failed,
+    /// The disk takes too long; whether the entry becomes durable is not known.
+    Late,
     /// Durable here, but not in the register that shares wait for.
     Unregistered,
 }
@@ -47,7 +49,7 @@ impl Ticket {
             let mut state = self.lock();
             let mut crowds = match &mut *state {
                 State::Waiting(crowds) => std::mem::take(crowds),
-                State::Durable(..) | State::Failed | State::Unregistered => Vec::new(),
+                State::Durable(..) | State::Failed | State::Late | State::Unregistered => Vec::new(),
             };
             let first = crowds.iter_mut().filter_map(|crowd| crowd.wakers.iter_mut().find_map(Option::take)).collect();
             *state = State::Durable(batch, time, crowds);
@@ -59,6 +61,11 @@ impl Ticket {
     /// The batch is lost, or nothing is known of it.
     pub(super) fn failed(&self) {
         self.end(State::Failed);
+    }
+
+    /// The disk takes too long: those who wait are told, those who come are too.
+    pub(super) fn late(&self) {
+        self.end(State::Late);
     }
 
     /// The batch is durable here, and the register that its shares wait for has not taken it.
@@ -83,7 +90,7 @@ impl Ticket {
                 return;
             }
             State::Durable(_, _, crowds) => crowds.get_mut(crowd).map(|crowd| std::mem::take(&mut crowd.wakers)).unwrap_or_default(),
-            State::Failed | State::Unregistered => return,
+            State::Failed | State::Late | State::Unregistered => return,
         };
         others.into_iter().flatten().for_each(Waker::wake);
     }
@@ -127,6 +134,7 @@ impl Future for Pending {
                 leaf.map(|leaf| Committed { index, leaf, time: *time, position, sealed: sealed.clone() })
             }
             State::Failed => Err(Unavailable::Poisoned),
+            State::Late => Err(Unavailable::Stalled),
             State::Unregistered => Err(Unavailable::Unregistered),
             State::Waiting(crowds) => {
                 this.place = Some(wait(crowds, this.place, context));

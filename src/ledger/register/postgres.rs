@@ -55,6 +55,7 @@ pub(super) struct Postgres {
     client: Client,
     log: String,
     end: u64,
+    minimum: u64,
     /// Months whose partitions are known to be there.
     months: BTreeSet<(i16, i8)>,
     snapshot: Option<String>,
@@ -90,7 +91,7 @@ impl Postgres {
                 index + 1
             }
         };
-        Ok(Self { client, log: log.to_owned(), end, months: BTreeSet::new(), snapshot: None })
+        Ok(Self { client, log: log.to_owned(), end, minimum: 0, months: BTreeSet::new(), snapshot: None })
     }
 
     /// Partitions for these months and the one after the last, so that none is made at midnight under load.
@@ -131,6 +132,15 @@ impl Postgres {
 impl Store for Postgres {
     fn end(&self) -> u64 {
         self.end
+    }
+
+    fn prune(&mut self, minimum: u64) -> Result<(), Broken> {
+        if minimum != self.minimum {
+            let before = i64::try_from(minimum).unwrap_or(i64::MAX);
+            self.client.execute("DELETE FROM kanhe.entries WHERE log = $1 AND index < $2", &[&self.log, &before])?;
+            (self.minimum, self.end) = (minimum, self.end.max(minimum));
+        }
+        Ok(())
     }
 
     fn add(&mut self, rows: &[Row<'_>]) -> Result<(), Broken> {

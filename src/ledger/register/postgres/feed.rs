@@ -15,6 +15,7 @@ use super::super::super::Config;
 use super::super::super::query;
 use super::super::super::queue::Shared;
 use super::super::super::receipt::Sealed;
+use super::super::super::retention::minimum;
 use super::super::super::ticket::Ticket;
 use super::super::feed::{State, catch_up};
 use super::super::{Broken, Row, Store};
@@ -257,6 +258,7 @@ impl Feeding {
 
 /// Registers all that is durable and not yet there.
 fn from_log(folder: &Path, store: &mut Postgres) -> Result<(), Broken> {
+    store.prune(minimum(folder)?)?;
     loop {
         let mut records = Vec::new();
         query::read(folder, store.end(), |record| {
