@@ -33,10 +33,10 @@ pub enum Error {
     Encoding,
     /// The content is a part of a representation.
     Part,
-    /// Content without a type, where JSON was declared.
+    /// Content without a type, where one was declared.
     Untyped,
-    /// Content of another type than JSON, or in another character set than UTF-8.
-    Type,
+    /// Content of another type than was declared, or in another character set than UTF-8.
+    Type(ContentKind),
 }
 
 /// Judges a head by the operation's declared content and its method at the origin.
@@ -63,8 +63,8 @@ pub fn judge(kind: ContentKind, method: &Method, status: StatusCode, fields: &He
     if empty {
         return Ok(Verdict::Empty);
     }
-    if kind == ContentKind::Json {
-        is_json(content_type.ok_or(Error::Untyped)?).then_some(()).ok_or(Error::Type)?;
+    if kind != ContentKind::Opaque && !is_of(kind, content_type.ok_or(Error::Untyped)?) {
+        return Err(Error::Type(kind));
     }
     Ok(Verdict::Content)
 }
@@ -79,13 +79,22 @@ fn once<'f>(fields: &'f HeaderMap, name: HeaderName, label: &'static str) -> Res
     first.map(HeaderValue::to_str).transpose().map_err(|_| Error::Field(label))
 }
 
-/// `application/json` or `…/…+json` (RFC 6839), in UTF-8 if it says (RFC 8259 section 8.1).
-fn is_json(content_type: &str) -> bool {
+/// The types that lines of JSON go by; none is registered.
+const NDJSON: [&str; 5] = ["x-ndjson", "ndjson", "jsonl", "x-jsonlines", "json-lines"];
+
+/// Whether the content's type is of this kind, in UTF-8 if it says: `application/json` or `…/…+json` (RFC 6839), one of
+/// [`NDJSON`], or `text/csv` (RFC 7111).
+fn is_of(content: ContentKind, content_type: &str) -> bool {
     let mut parts = content_type.split(';');
     let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
     let Some((kind, subtype)) = essence.split_once('/') else { return false };
     let token = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte));
-    let json = (kind == "application" && subtype == "json") || subtype.strip_suffix("+json").is_some_and(token);
+    let declared = match content {
+        ContentKind::Json => (kind == "application" && subtype == "json") || subtype.strip_suffix("+json").is_some_and(token),
+        ContentKind::Ndjson => kind == "application" && NDJSON.contains(&subtype),
+        ContentKind::Csv => subtype == "csv" && matches!(kind, "text" | "application"),
+        ContentKind::Opaque => true,
+    };
     let mut charsets = 0;
     let parameters = parts.all(|parameter| {
         // An empty one is allowed (RFC 9110 section 5.6.6).
@@ -95,9 +104,20 @@ fn is_json(content_type: &str) -> bool {
         }
         charsets += 1;
         let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
-        value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8")
+        let ascii = content == ContentKind::Csv && value.eq_ignore_ascii_case("us-ascii");
+        ascii || value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8")
     });
-    json && token(kind) && parameters && charsets <= 1
+    declared && token(kind) && parameters && charsets <= 1
+}
+
+/// How people call the content.
+const fn declared(content: ContentKind) -> &'static str {
+    match content {
+        ContentKind::Json => "JSON",
+        ContentKind::Ndjson => "NDJSON",
+        ContentKind::Csv => "CSV",
+        ContentKind::Opaque => "content",
+    }
 }
 
 impl Error {
@@ -114,7 +134,10 @@ impl Error {
             }
             Self::Part => Text::new("提供部门只返回了部分内容", "the provider answered with a part of the content only"),
             Self::Untyped => Text::new("提供部门的应答没有内容类型", "the provider's answer has no content type"),
-            Self::Type => Text::new("提供部门的应答不是 UTF-8 的 JSON", "the provider's answer is not JSON in UTF-8"),
+            Self::Type(kind) => Text::new(
+                format!("提供部门的应答未声明为 UTF-8 的 {}", declared(*kind)),
+                format!("the provider's answer is not declared as {} in UTF-8", declared(*kind)),
+            ),
         }
     }
 }
@@ -128,7 +151,7 @@ impl fmt::Display for Error {
             Self::Encoding => f.write_str("the origin's content is coded though identity was asked for"),
             Self::Part => f.write_str("the origin answered with a part though no range was asked for"),
             Self::Untyped => f.write_str("the origin's content has no type"),
-            Self::Type => f.write_str("the origin's content is not declared as json in utf-8"),
+            Self::Type(kind) => write!(f, "the origin's content is not declared as {} in utf-8", declared(*kind)),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Rewriting an answer of JSON: the listed items in their forms, nothing else. Every byte is judged strictly (RFC 8259
-//! in UTF-8, no name twice in an object) and every byte that leaves is written anew; the whole answer is held.
+//! JSON: the listed items in their forms, nothing else. Every byte is judged strictly (RFC 8259 in UTF-8, no name twice
+//! in an object) before it, or anything behind it, leaves. Numbers and strings that are shown as they are keep their
+//! spelling; everything between them is written anew.
 //!
 //! What the rules are where an answer is not as declared, always towards showing less:
 //! - Containers on the way to a shown item stay, empty ones too. Those that only a `..name` leads through stay when
@@ -9,40 +10,33 @@
 //!   items keep their own forms; inside one in any other form nothing is shown.
 //! - Masking and pseudonymising work on strings and on numbers by their text. Null stays null and is not counted;
 //!   booleans, containers and values without the preset's shape become null and are counted as unfit.
+//! - Where records are filtered, one without a region, with a region that is no string, or with several of which one
+//!   may not be shown, is dropped.
 
 use std::fmt;
 
-use super::{Outcome, Plan, Pseudonyms};
 use crate::lang::Text;
 
-mod compiled;
-mod reader;
-mod rewriter;
-mod stream;
+mod machine;
+mod names;
+mod scan;
 #[cfg(test)]
 mod tests;
+mod write;
 
-pub use compiled::Compiled;
-use reader::Reader;
-pub use stream::Stream;
+pub(super) use machine::Machine;
 
 /// The deepest nesting of objects and arrays that is judged.
 pub const DEPTH: usize = 128;
 
-/// An answer as disclosed.
-#[derive(Debug)]
-pub struct Rewritten {
-    /// The content, compact.
-    pub bytes: Vec<u8>,
-    /// What it shows.
-    pub outcome: Outcome,
-}
+/// The longest number that is read, in bytes.
+const LONGEST_NUMBER: usize = 4096;
 
 /// Why content is refused, and where. Holds nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     /// The byte at which it was known.
-    pub at: usize,
+    pub at: u64,
     /// What was found there.
     pub reason: Reason,
 }
@@ -68,8 +62,12 @@ pub enum Reason {
     Control,
     /// Half of a surrogate pair.
     LoneSurrogate,
+    /// A number of thousands of digits.
+    LongNumber,
     /// A name that stands twice in its object, however spelt.
     DuplicateName,
+    /// More names in the open objects than can be held against each other.
+    TooManyNames,
     /// Deeper nesting than [`DEPTH`].
     TooDeep,
     /// More after the end of the first value.
@@ -80,37 +78,20 @@ pub enum Reason {
     TooManyRecords,
 }
 
-/// Rewrites one whole answer by a plan. Where a plan serves many calls, keep its [`Compiled`].
-pub fn rewrite(plan: &Plan, pseudonyms: &Pseudonyms, input: &[u8]) -> Result<Rewritten, Error> {
-    Compiled::new(plan).rewrite(pseudonyms, input)
-}
-
-impl Compiled {
-    /// Rewrites one whole answer.
-    pub fn rewrite(&self, pseudonyms: &Pseudonyms, input: &[u8]) -> Result<Rewritten, Error> {
-        rewriter::rewrite(self, pseudonyms, input)
-    }
-}
-
 /// Reads content as strictly as an answer is judged, for request content whose subject is looked up.
 pub fn parse(input: &[u8]) -> Result<serde_json::Value, Error> {
-    let mut reader = Reader::new(input)?;
-    reader.skip()?;
-    reader.end()?;
-    serde_json::from_slice(input).map_err(|_| Error { at: 0, reason: Reason::Syntax })
+    let text = std::str::from_utf8(input).map_err(|error| Error { at: error.valid_up_to() as u64, reason: Reason::NotUtf8 })?;
+    let otherwise = Error { at: 0, reason: Reason::Syntax };
+    Machine::judging().end_document(input).map_err(|error| if let super::Error::Json(error) = error { error } else { otherwise })?;
+    serde_json::from_str(text).map_err(|_| otherwise)
 }
 
 impl Error {
     /// What the caller is told.
     pub fn public(&self) -> Text {
         match self.reason {
-            Reason::TooManyRecords => Text::new(
-                "提供部门的应答记录数超过允许的上限，未予提供",
-                "the provider's answer holds more records than this call may be given",
-            ),
-            Reason::Shape => {
-                Text::new("提供部门的应答与目录登记的结构不符", "the provider's answer does not have the shape that the catalogue declares")
-            }
+            Reason::TooManyRecords => super::too_many_records(),
+            Reason::Shape => super::other_shape(),
             _ => Text::new("提供部门的应答不是规范的 JSON，无法逐项核对", "the provider's answer is not strict JSON and cannot be judged"),
         }
     }
@@ -129,6 +110,8 @@ impl fmt::Display for Error {
             Reason::Escape => "not an escape of json",
             Reason::Control => "a control character in a string",
             Reason::LoneSurrogate => "half of a surrogate pair",
+            Reason::LongNumber => "a number that is too long",
+            Reason::TooManyNames => "too many names in the open objects",
             Reason::DuplicateName => "a name stands twice in an object",
             Reason::TooDeep => "nested too deeply",
             Reason::Trailing => "more after the end of the value",

@@ -1,21 +1,27 @@
 //! What an answer shows: the plan of forms per item, and the rewriters that carry it out and fail closed.
 
 pub mod compare;
+mod compiled;
+pub mod csv;
 pub mod field;
 pub mod head;
 pub mod json;
+mod lines;
 pub mod path;
 pub mod preset;
 pub mod pseudonym;
+mod stream;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-pub use json::{Compiled, Stream};
+pub use compiled::Compiled;
 pub use path::JsonPath;
 pub use preset::Preset;
 pub use pseudonym::{PseudonymKey, Pseudonyms};
+pub use stream::Stream;
 
 use crate::lang::Text;
 
@@ -139,7 +145,9 @@ pub enum Error {
     Head(head::Error),
     /// The answer's content is not strict JSON of the declared shape.
     Json(json::Error),
-    /// The answer is larger than what is held for judging.
+    /// The answer's content is not strict CSV of the declared columns.
+    Csv(csv::Error),
+    /// A value, or a record whose region is not known yet, is larger than what is held.
     TooLarge {
         /// The limit in bytes.
         limit: u64,
@@ -160,9 +168,10 @@ impl Error {
         match self {
             Self::Head(error) => error.public(),
             Self::Json(error) => error.public(),
+            Self::Csv(error) => error.public(),
             Self::TooLarge { limit } => Text::new(
-                format!("提供部门的应答超过 {limit} 字节，无法逐项核对，未予提供"),
-                format!("the provider's answer is larger than {limit} bytes and cannot be judged item by item"),
+                format!("提供部门的应答中有超过 {limit} 字节的值或记录，无法核对，未予提供"),
+                format!("the provider's answer holds a value or a record of more than {limit} bytes, which cannot be judged"),
             ),
             Self::BrokenOff => Text::new("提供部门的应答中途断开，未予放出", "the provider's answer broke off before its end"),
             Self::Unframed => Text::new(
@@ -182,7 +191,8 @@ impl fmt::Display for Error {
         match self {
             Self::Head(error) => error.fmt(f),
             Self::Json(error) => error.fmt(f),
-            Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
+            Self::Csv(error) => error.fmt(f),
+            Self::TooLarge { limit } => write!(f, "a value or a record of the answer is larger than {limit} bytes"),
             Self::BrokenOff => f.write_str("the answer broke off before its end"),
             Self::Unframed => f.write_str("the answer ends by closing"),
             Self::Undecided => f.write_str("whether a region's records may be shown could not be decided"),
@@ -203,4 +213,20 @@ impl From<json::Error> for Error {
     fn from(error: json::Error) -> Self {
         Self::Json(error)
     }
+}
+
+impl From<csv::Error> for Error {
+    fn from(error: csv::Error) -> Self {
+        Self::Csv(error)
+    }
+}
+
+/// What the caller is told where an answer holds too many records.
+fn too_many_records() -> Text {
+    Text::new("提供部门的应答记录数超过允许的上限，未予提供", "the provider's answer holds more records than this call may be given")
+}
+
+/// What the caller is told where an answer leads to no item.
+fn other_shape() -> Text {
+    Text::new("提供部门的应答与目录登记的结构不符", "the provider's answer does not have the shape that the catalogue declares")
 }

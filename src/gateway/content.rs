@@ -8,8 +8,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 
 use super::Counted;
-use super::rewriting::Drain;
-use crate::origin::Answer;
+use super::rewriting::{Drain, Source};
 use crate::share::{Outcome, Settlement};
 
 /// Content of an answer on its way to the caller.
@@ -21,13 +20,13 @@ enum Inner {
     Plain(Full<Bytes>),
     /// Disclosed, whole before its first byte left.
     Whole { bytes: Option<Bytes>, settlement: Option<Settlement>, _counted: Counted },
-    /// Disclosed whole by its plan, too large to hold.
+    /// Disclosed piece by piece, too large to hold.
     Stream(Box<Stream>),
 }
 
 struct Stream {
     held: std::collections::VecDeque<Bytes>,
-    answer: Option<Answer>,
+    source: Option<Source>,
     length: Option<u64>,
     settlement: Option<Settlement>,
     drain: Drain,
@@ -62,11 +61,11 @@ impl Content {
     }
 
     /// A disclosed stream: what was held, then the rest as it comes.
-    pub fn stream(held: Vec<Bytes>, answer: Answer, settlement: Settlement, counted: Counted, drain: Drain) -> Self {
+    pub(super) fn stream(held: Vec<Bytes>, source: Source, settlement: Settlement, counted: Counted, drain: Drain) -> Self {
         let ahead: usize = held.iter().map(Bytes::len).sum();
-        let length = answer.declared_length().map(|rest| rest + ahead as u64);
+        let length = source.length().map(|rest| rest + ahead as u64);
         let (settlement, counted) = (Some(settlement), Some(counted));
-        Self(Inner::Stream(Box::new(Stream { held: held.into(), answer: Some(answer), length, settlement, drain, counted })))
+        Self(Inner::Stream(Box::new(Stream { held: held.into(), source: Some(source), length, settlement, drain, counted })))
     }
 }
 
@@ -113,12 +112,10 @@ impl Body for Content {
 
 impl Stream {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        let piece = match self.held.pop_front() {
-            Some(held) => Some(Ok(held)),
-            None => match &mut self.answer {
-                Some(answer) => ready!(answer.poll_piece(context)),
-                None => None,
-            },
+        let piece = match (self.held.pop_front(), &mut self.source, &mut self.settlement) {
+            (Some(held), ..) => Some(Ok(held)),
+            (None, Some(source), Some(settlement)) => ready!(source.poll_shown(context, settlement)),
+            _ => None,
         };
         Poll::Ready(match piece {
             Some(Ok(piece)) => {
@@ -135,13 +132,13 @@ impl Stream {
                 Some(Ok(Frame::data(piece)))
             }
             Some(Err(error)) => {
-                tracing::warn!(%error, "an answer broke off while it was disclosed");
-                self.answer = None;
+                tracing::warn!(%error, "an answer failed while it was disclosed");
+                self.source.take().map(|source| source.broken_off(&mut self.settlement));
                 finish(&mut self.settlement, Outcome::Failed);
                 Some(Err(Aborted))
             }
             None => {
-                self.answer = None;
+                self.source = None;
                 finish(&mut self.settlement, Outcome::Complete);
                 None
             }
@@ -158,9 +155,8 @@ fn finish(settlement: &mut Option<Settlement>, outcome: Outcome) {
 /// The caller went away. The settlement, dropped with the rest, says `cut`.
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let (Some(mut answer), Drain::UpTo(mut left), Ok(runtime)) =
-            (self.answer.take(), self.drain, tokio::runtime::Handle::try_current())
-        {
+        let answer = self.source.take().map(|source| source.broken_off(&mut self.settlement));
+        if let (Some(mut answer), Drain::UpTo(mut left), Ok(runtime)) = (answer, self.drain, tokio::runtime::Handle::try_current()) {
             let counted = self.counted.take();
             runtime.spawn(async move {
                 let _counted = counted;

@@ -1,5 +1,8 @@
 //! Disclosure on the line: step 8, from an origin's answer to what the intent's plan shows of it, and step 9, the reply.
 
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -27,7 +30,15 @@ pub struct Disclosed {
 
 enum Kept {
     Whole(Bytes),
-    Stream(Vec<Bytes>, Answer),
+    /// What was held, and what the rest comes from.
+    Stream(Vec<Bytes>, Source),
+}
+
+/// Where the rest of a streamed answer comes from.
+pub(super) struct Source {
+    answer: Answer,
+    /// None: the content leaves as it is.
+    rewriter: Option<disclosure::Stream>,
 }
 
 /// Step 8.
@@ -46,57 +57,120 @@ pub async fn disclose(
     settlement.status(status);
     let (plan, shown) = (intent.plan(), HeaderValue::from_str(intent.compiled().field()).ok());
     let verdict = head::judge(plan.content, intent.method(), status, &parts.headers).map_err(disclosure::Error::from)?;
-    let (content, content_type) = match (verdict, plan.content) {
-        (Verdict::Refused, _) => return Err(Refusal::of_origin(status)),
-        (Verdict::Empty, _) => (Kept::Whole(Bytes::new()), None),
-        (Verdict::Content, ContentKind::Json) => {
-            (json_content(shared, intent, answer, settlement).await?, Some(HeaderValue::from_static("application/json")))
-        }
-        // No catalogue that loads has these yet.
-        (Verdict::Content, ContentKind::Ndjson | ContentKind::Csv) => return Err(disclosure::Error::NotWhole.into()),
-        (Verdict::Content, ContentKind::Opaque) if !plan.discloses_whole() => return Err(disclosure::Error::NotWhole.into()),
-        (Verdict::Content, ContentKind::Opaque) if !origin::is_framed(&parts.headers) => return Err(disclosure::Error::Unframed.into()),
-        (Verdict::Content, ContentKind::Opaque) => {
-            settlement.disclosed(disclosure::Outcome::whole());
-            (hold(answer).await?, parts.headers.get(header::CONTENT_TYPE).cloned())
+    let (content, content_type) = match verdict {
+        Verdict::Refused => return Err(Refusal::of_origin(status)),
+        Verdict::Empty => (Kept::Whole(Bytes::new()), None),
+        Verdict::Content => {
+            let own = parts.headers.get(header::CONTENT_TYPE).cloned();
+            if plan.content == ContentKind::Opaque && !plan.discloses_whole() {
+                return Err(disclosure::Error::NotWhole.into());
+            }
+            if plan.content == ContentKind::Opaque {
+                settlement.disclosed(disclosure::Outcome::whole());
+            }
+            // The end of JSON shows in itself.
+            if plan.content != ContentKind::Json && !origin::is_framed(&parts.headers) {
+                return Err(disclosure::Error::Unframed.into());
+            }
+            (hold(Source::of(shared, intent, answer), settlement).await?, content_type(plan.content).or(own))
         }
     };
     Ok(Disclosed { status, content, content_type, shown })
 }
 
-/// A JSON answer, rewritten.
-async fn json_content(shared: &Shared, intent: &Intent, mut answer: Answer, settlement: &mut Settlement) -> Result<Kept, Refusal> {
-    let pseudonyms = shared.pseudonyms.scope(intent.scenario(), intent.department());
-    let mut stream = intent.compiled().stream(&pseudonyms, None, shared.disclosure_buffer);
-    let mut shown = Vec::new();
-    while let Some(piece) = answer.piece().await {
-        let piece = piece.map_err(broken_off)?;
-        settlement.origin_sent(&piece);
-        stream.push(&piece, &mut shown)?;
-    }
-    settlement.disclosed(stream.finish(&mut shown)?);
-    Ok(Kept::Whole(shown.into()))
+/// The type of content that the gateway writes itself.
+fn content_type(content: ContentKind) -> Option<HeaderValue> {
+    let written = match content {
+        ContentKind::Json => "application/json",
+        ContentKind::Ndjson => "application/x-ndjson",
+        ContentKind::Csv => "text/csv; charset=utf-8",
+        ContentKind::Opaque => return None,
+    };
+    Some(HeaderValue::from_static(written))
 }
 
-/// The first pieces of an opaque answer, or all of a small one.
-async fn hold(mut answer: Answer) -> Result<Kept, Refusal> {
+/// The first of what is shown, or all of a small answer.
+async fn hold(mut source: Source, settlement: &mut Settlement) -> Result<Kept, Refusal> {
     let (mut held, mut size) = (Vec::new(), 0);
     while size < HELD {
-        match answer.piece().await {
+        match poll_fn(|context| source.poll_shown(context, settlement)).await {
             Some(piece) => {
-                let piece = piece.map_err(broken_off)?;
+                let piece = piece?;
                 size += piece.len();
                 held.push(piece);
             }
-            None => return Ok(Kept::Whole(held.concat().into())),
+            None => return Ok(Kept::Whole(if held.len() == 1 { held.remove(0) } else { held.concat().into() })),
         }
     }
-    Ok(Kept::Stream(held, answer))
+    Ok(Kept::Stream(held, source))
 }
 
-pub(super) fn broken_off(error: origin::BrokenOff) -> Refusal {
+impl Source {
+    fn of(shared: &Shared, intent: &Intent, answer: Answer) -> Self {
+        let plan = intent.compiled();
+        let rewriter = (intent.plan().content != ContentKind::Opaque).then(|| {
+            let pseudonyms = shared.pseudonyms.scope(intent.scenario(), intent.department());
+            plan.stream(&pseudonyms, None, shared.disclosure_buffer)
+        });
+        Self { answer, rewriter }
+    }
+
+    /// How much is still to come, where that is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.answer.declared_length().filter(|_| self.rewriter.is_none())
+    }
+
+    /// The next of what is shown. At the end, and where it fails, the settlement is told what was shown.
+    pub(super) fn poll_shown(
+        &mut self,
+        context: &mut Context<'_>,
+        settlement: &mut Settlement,
+    ) -> Poll<Option<Result<Bytes, disclosure::Error>>> {
+        loop {
+            let piece = match ready!(self.answer.poll_piece(context)) {
+                Some(Err(error)) => {
+                    return Poll::Ready(Some(Err(broken_off(error))));
+                }
+                Some(Ok(piece)) => Some(piece),
+                None => None,
+            };
+            let mut shown = Vec::new();
+            match (&mut self.rewriter, piece) {
+                (Some(rewriter), Some(piece)) => {
+                    settlement.origin_sent(&piece);
+                    if let Err(error) = rewriter.push(&piece, &mut shown) {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                }
+                (None, Some(piece)) if !piece.is_empty() => return Poll::Ready(Some(Ok(piece))),
+                (None, Some(_)) => {}
+                (None, None) => return Poll::Ready(None),
+                (Some(rewriter), None) => {
+                    match rewriter.finish(&mut shown) {
+                        Ok(outcome) => settlement.disclosed(outcome),
+                        Err(error) => return Poll::Ready(Some(Err(error))),
+                    }
+                    self.rewriter = None;
+                }
+            }
+            if !shown.is_empty() {
+                return Poll::Ready(Some(Ok(shown.into())));
+            }
+        }
+    }
+
+    /// Before its end: what was shown up to here, and the rest of the answer.
+    pub(super) fn broken_off(self, settlement: &mut Option<Settlement>) -> Answer {
+        if let (Some(rewriter), Some(settlement)) = (self.rewriter, settlement) {
+            settlement.disclosed(rewriter.outcome());
+        }
+        self.answer
+    }
+}
+
+pub(super) fn broken_off(error: origin::BrokenOff) -> disclosure::Error {
     tracing::warn!(%error, "an origin's answer broke off");
-    disclosure::Error::BrokenOff.into()
+    disclosure::Error::BrokenOff
 }
 
 impl Disclosed {
@@ -110,7 +184,7 @@ impl Disclosed {
     pub fn reply(self, receipt: &Receipt, settlement: Settlement, counted: Counted, drain: Drain) -> Response<Content> {
         let content = match self.content {
             Kept::Whole(bytes) => Content::whole(bytes, settlement, counted),
-            Kept::Stream(held, answer) => Content::stream(held, answer, settlement, counted, drain),
+            Kept::Stream(held, source) => Content::stream(held, source, settlement, counted, drain),
         };
         let mut response = Response::new(content);
         *response.status_mut() = self.status;

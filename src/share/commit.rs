@@ -9,8 +9,7 @@ use hyper::header::HeaderValue;
 
 use super::{Error, Recorder, Settlement, new_id};
 use crate::catalogue::route::Target;
-use crate::disclosure::Plan;
-use crate::disclosure::json::Compiled;
+use crate::disclosure::{Compiled, Plan};
 use crate::identity::{CredentialKind, Subject, TokenScope};
 use crate::ledger::entry::{self, Draft, TooLong};
 use crate::ledger::{Committed, Pending, SubjectKeys};

@@ -84,11 +84,9 @@ impl Settlement {
         let Some(settling) = self.settling.take() else { return };
         let mac = |context: hmac::Context| format!("hmac-sha256:{}", hex::encode(context.sign()));
         let digest = mac(self.released.clone());
-        let origin_digest = match self.origin.take() {
-            Some(origin) => Some(mac(origin)),
-            // Opaque content: what left whole is what the origin sent; of anything less nothing is claimed.
-            None => (outcome == Outcome::Complete).then(|| digest.clone()),
-        };
+        // Of what the origin sent nothing is claimed unless it was seen whole. Opaque content leaves as it came.
+        let origin = self.origin.take().filter(|_| outcome == Outcome::Complete).map(mac);
+        let origin_digest = origin.or_else(|| (outcome == Outcome::Complete).then(|| digest.clone()));
         let shown = self.shown.take().unwrap_or_default();
         // What was rewritten but never handed over was not shown.
         let nothing = self.bytes == 0;

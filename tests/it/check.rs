@@ -43,7 +43,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("catalogue/mca.marriage.toml", "mask = \"id_number\"", "mask = \"idnumber\"", ""),
     ("catalogue/mca.marriage.toml", "provider = \"mca\"", "provider = \"mac\"", ""),
     ("catalogue/mca.marriage.toml", "region_item = \"\"", "region_item = \"status\"", ""),
-    ("catalogue/mca.marriage.toml", "content = \"json\"", "content = \"ndjson\"", ""),
+    ("catalogue/mca.marriage.toml", "content = \"json\"", "content = \"xml\"", ""),
     ("catalogue/mca.marriage.toml", "kind = \"query\"", "kind = \"verify\"", ""),
     ("catalogue/psb.stream.toml", "path = \"/stream/{what}\"", "path = \"/odd/{other}\"", "ambiguous_route"),
     ("catalogue/stats.survey.toml", "legal_basis = \"示例统计资料保密规定\"", "legal_basis = \"\"", ""),

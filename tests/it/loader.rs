@@ -134,8 +134,7 @@ fn a_claim_says_what_is_asked_and_what_is_compared() {
 fn an_operation_says_where_and_for_whom() {
     let method = "method = \"POST\"\n";
     each_is_told(&[
-        (MARRIAGE, "content = \"json\"", "content = \"ndjson\"", "not_yet_supported"),
-        (MARRIAGE, "content = \"json\"", "content = \"csv\"", "not_yet_supported"),
+        (MARRIAGE, "content = \"json\"", "content = \"csv\"", "wrong_value"),
         (MARRIAGE, "content = \"json\"", "content = \"xml\"", "wrong_value"),
         (MARRIAGE, method, "method = \"CONNECT\"\n", "wrong_value"),
         (MARRIAGE, "subject = \"content.$.id_number\"", "subject = \"id_number\"", "wrong_value"),

@@ -28,6 +28,7 @@ mod refusals;
 mod register;
 mod reload;
 mod replay;
+mod rewriting;
 mod serve;
 mod share;
 mod streaming;

@@ -37,7 +37,7 @@ impl Reading<'_> {
             root.error("items", "too_many_items", message, None);
         }
         let opaque = operations.clone().any(|operation| operation.content == ContentKind::Opaque);
-        if tables.is_empty() && operations.clone().any(|operation| operation.content == ContentKind::Json) {
+        if tables.is_empty() && operations.clone().any(|operation| operation.content != ContentKind::Opaque) {
             root.missing("items");
         }
         let mut items = Vec::new();

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use hyper::Method;
 
 use super::super::{Kind, Operation, SubjectSource, template};
-use super::{not_yet, verify};
+use super::verify;
+use crate::disclosure::path::Segment;
 use crate::disclosure::{ContentKind, JsonPath};
 use crate::lang::Text;
 use crate::written::{Place, Placed, Table};
@@ -45,9 +46,13 @@ pub(super) fn read(table: Table<'_, '_>) -> Read {
     let content = content(&table);
     let records = table.opt_parsed("records", records).map_or_else(JsonPath::root, |path| path.value);
     let max_records = table.opt_integer("max_records", 1..=i64::MAX).unwrap_or(MAX_RECORDS);
+    let each = JsonPath(vec![Segment::Elements]);
     let (verify, compare) = verify::read(&table, kind);
     if content == Some(ContentKind::Opaque) && !records.is_root() {
         table.wrong_value("records", "不适用于 opaque 内容", "does not go with opaque content, which is not read");
+    }
+    if content == Some(ContentKind::Csv) && !records.is_root() && records != each {
+        table.wrong_value("records", "对 csv 内容应省略：每行为一条记录", "is left out for csv content: each row is a record");
     }
     let path_text = path.as_ref().map_or("", |path| &path.value);
     if let Some(origin) = &origin_path {
@@ -91,13 +96,8 @@ pub(super) fn read(table: Table<'_, '_>) -> Read {
 }
 
 fn content(table: &Table<'_, '_>) -> Option<ContentKind> {
-    let kinds = [("json", Some(ContentKind::Json)), ("opaque", Some(ContentKind::Opaque)), ("ndjson", None), ("csv", None)];
-    let content = table.choice_or("content", &kinds, Some(ContentKind::Json))?;
-    if content.is_none() {
-        let written = table.opt_string("content")?;
-        not_yet(table, &written.place, "content", &written.value);
-    }
-    content
+    let kinds = [("json", ContentKind::Json), ("opaque", ContentKind::Opaque), ("ndjson", ContentKind::Ndjson), ("csv", ContentKind::Csv)];
+    table.choice_or("content", &kinds, ContentKind::Json)
 }
 
 fn parameters(table: &Table<'_, '_>) -> BTreeSet<String> {

@@ -40,9 +40,31 @@ fn json_in_utf8_is_judged_further() {
         "json",
         "",
     ] {
-        assert_eq!(json(200, &[("content-type", content_type)]), Err(Error::Type), "{content_type}");
+        assert_eq!(json(200, &[("content-type", content_type)]), Err(Error::Type(ContentKind::Json)), "{content_type}");
     }
     assert_eq!(json(200, &[]), Err(Error::Untyped));
+}
+
+#[test]
+fn lines_and_rows_have_types_of_their_own() {
+    let judged = |kind, content_type: &'static str| judge(kind, &Method::GET, StatusCode::OK, &fields(&[("content-type", content_type)]));
+    for content_type in ["application/x-ndjson", "application/ndjson; charset=utf-8", "application/jsonl", "application/x-jsonlines"] {
+        assert_eq!(judged(ContentKind::Ndjson, content_type), Ok(Verdict::Content), "{content_type}");
+    }
+    for content_type in ["text/csv", "text/csv; charset=UTF-8; header=present", "Text/CSV;charset=us-ascii", "application/csv"] {
+        assert_eq!(judged(ContentKind::Csv, content_type), Ok(Verdict::Content), "{content_type}");
+    }
+    for (kind, content_type) in [
+        (ContentKind::Ndjson, "application/json"),
+        (ContentKind::Ndjson, "text/csv"),
+        (ContentKind::Ndjson, "application/x-ndjson; charset=gbk"),
+        (ContentKind::Csv, "text/plain"),
+        (ContentKind::Csv, "text/csv; charset=gb18030"),
+        (ContentKind::Csv, "application/json"),
+    ] {
+        assert_eq!(judged(kind, content_type), Err(Error::Type(kind)), "{content_type}");
+        assert_eq!(judge(kind, &Method::GET, StatusCode::OK, &fields(&[])), Err(Error::Untyped));
+    }
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! Answers rewritten, case by case: each pitfall of rewriting has its name here.
 
-use super::super::{ContentKind, Form, JsonPath, PlannedItem, Preset, PseudonymKey};
+use std::sync::Arc;
+
+use super::super::{
+    self as disclosure, Compiled, ContentKind, Form, JsonPath, Outcome, Plan, PlannedItem, Preset, PseudonymKey, Pseudonyms,
+};
 use super::*;
 
 mod oracle;
+mod rows;
 mod strict;
 
 const CANARY: &str = "110101199001011234";
@@ -37,8 +42,49 @@ fn usual() -> Plan {
     ])
 }
 
+/// An answer as disclosed.
+#[derive(Debug)]
+pub(super) struct Rewritten {
+    pub(super) bytes: Vec<u8>,
+    pub(super) outcome: Outcome,
+}
+
+/// The answer in pieces of these lengths, the last again and again.
+pub(super) fn in_pieces(plan: &Plan, input: &[u8], pieces: &[usize]) -> Result<Rewritten, disclosure::Error> {
+    let mut stream = Arc::new(Compiled::new(plan)).stream(&pseudonyms(), None, 4 << 20);
+    let (mut bytes, mut rest, mut lengths) = (Vec::new(), input, pieces.iter());
+    let mut length = input.len().max(1);
+    while !rest.is_empty() {
+        length = lengths.next().copied().unwrap_or(length);
+        let (piece, after) = rest.split_at(length.min(rest.len()));
+        stream.push(piece, &mut bytes)?;
+        rest = after;
+    }
+    let outcome = stream.finish(&mut bytes)?;
+    Ok(Rewritten { bytes, outcome })
+}
+
+/// The answer whole; byte by byte and in pairs it must come out alike.
+pub(super) fn rewrite(plan: &Plan, input: &[u8]) -> Result<Rewritten, Error> {
+    let json = |error| match error {
+        disclosure::Error::Json(error) => error,
+        error => panic!("{error}"),
+    };
+    let whole = in_pieces(plan, input, &[]).map_err(json);
+    if input.len() < 4096 {
+        for length in [1, 2] {
+            match (&whole, in_pieces(plan, input, &[length]).map_err(json)) {
+                (Ok(whole), Ok(pieces)) => assert!(whole.bytes == pieces.bytes && whole.outcome == pieces.outcome),
+                (Err(whole), Err(pieces)) => assert!(whole.reason == pieces.reason || whole.reason == Reason::NotUtf8, "{whole} {pieces}"),
+                (whole, pieces) => panic!("whole: {:?}, in pieces of {length}: {:?}", whole.as_ref().err(), pieces.err()),
+            }
+        }
+    }
+    whole
+}
+
 fn run(plan: &Plan, input: &str) -> (String, Outcome) {
-    let rewritten = rewrite(plan, &pseudonyms(), input.as_bytes()).unwrap_or_else(|error| panic!("{error}: {input}"));
+    let rewritten = rewrite(plan, input.as_bytes()).unwrap_or_else(|error| panic!("{error}: {input}"));
     (String::from_utf8(rewritten.bytes).unwrap(), rewritten.outcome)
 }
 
@@ -47,7 +93,7 @@ fn shown(plan: &Plan, input: &str) -> String {
 }
 
 fn refused(plan: &Plan, input: &str) -> Reason {
-    rewrite(plan, &pseudonyms(), input.as_bytes()).map(|rewritten| String::from_utf8(rewritten.bytes)).unwrap_err().reason
+    rewrite(plan, input.as_bytes()).map(|rewritten| String::from_utf8(rewritten.bytes)).unwrap_err().reason
 }
 
 #[test]
@@ -178,9 +224,9 @@ fn a_compared_item_is_never_shown() {
 }
 
 #[test]
-fn a_revealed_container_is_copied_whole_and_written_anew() {
+fn a_revealed_container_is_copied_value_by_value() {
     let input = r#"{"data":[{"name": { "a" : [ 1.0 , -0 , 1e400, true ], "\u00e9\u0001": "\/\ud842\udfb7" } }]}"#;
-    assert_eq!(shown(&usual(), input), r#"{"data":[{"name":{"a":[1.0,-0,1e400,true],"é\u0001":"/𠮷"}}]}"#);
+    assert_eq!(shown(&usual(), input), r#"{"data":[{"name":{"a":[1.0,-0,1e400,true],"é\u0001":"\/\ud842\udfb7"}}]}"#);
 }
 
 #[test]
@@ -271,7 +317,7 @@ fn an_error_holds_nothing_of_the_answer() {
         CANARY.to_owned(),
         format!("{{}} {CANARY}"),
     ] {
-        let error = rewrite(&usual(), &pseudonyms(), input.as_bytes()).map(|rewritten| rewritten.bytes.len()).unwrap_err();
+        let error = rewrite(&usual(), input.as_bytes()).map(|rewritten| rewritten.bytes.len()).unwrap_err();
         let whole = super::super::Error::from(error);
         for text in [error.to_string(), format!("{error:?}"), error.public().zh, error.public().en, whole.to_string(), format!("{whole:?}")]
         {
@@ -282,10 +328,11 @@ fn an_error_holds_nothing_of_the_answer() {
 
 #[test]
 fn the_compiled_plan_serves_many_calls() {
-    let compiled = Compiled::new(&usual());
+    let compiled = Arc::new(Compiled::new(&usual()));
     for _ in 0..2 {
-        let rewritten = compiled.rewrite(&pseudonyms(), br#"{"data":[{"name":"x"}]}"#).unwrap();
-        assert_eq!((rewritten.bytes, rewritten.outcome.records), (br#"{"data":[{"name":"x"}]}"#.to_vec(), 1));
+        let (mut stream, mut bytes) = (compiled.stream(&pseudonyms(), None, 1 << 10), Vec::new());
+        stream.push(br#"{"data":[{"name":"x"}]}"#, &mut bytes).unwrap();
+        assert_eq!((stream.finish(&mut bytes).unwrap().records, bytes), (1, br#"{"data":[{"name":"x"}]}"#.to_vec()));
     }
     assert_eq!(compiled.field(), "reveal=(name), mask=(id_number), pseudonymise=(code), omit=(telephone)");
 }

@@ -5,6 +5,7 @@ pub mod client;
 pub mod folder;
 pub mod gateway;
 pub mod keys;
+pub mod long;
 pub mod nginx;
 pub mod scripted;
 pub mod world;

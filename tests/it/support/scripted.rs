@@ -9,11 +9,11 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::PATIENCE;
+use super::{PATIENCE, long};
 
 /// Waits of the scripts, and what tests tell them.
 #[derive(Default)]
-struct Gate {
+pub(super) struct Gate {
     open: Mutex<bool>,
     changed: Condvar,
 }
@@ -26,7 +26,7 @@ pub struct Scripted {
     content: Arc<Mutex<Vec<u8>>>,
 }
 
-const ANSWER: &str = r#"{"data":[{"value":"seen"}]}"#;
+pub(super) const ANSWER: &str = r#"{"data":[{"value":"seen"}]}"#;
 
 impl Scripted {
     pub fn start() -> Self {
@@ -182,11 +182,12 @@ fn act(script: &str, to: &mut TcpStream, gate: &Gate) -> std::io::Result<bool> {
                 to.write_all(b"\r\n")?;
             }
         }
+        _ if long::SCRIPTS.contains(&script) || script.starts_with("late-") => long::act(script, to, gate),
         _ => whole("200 OK", json, ANSWER.as_bytes()),
     }
 }
 
-fn wait(gate: &Gate) -> std::io::Result<()> {
+pub(super) fn wait(gate: &Gate) -> std::io::Result<()> {
     let open = gate.open.lock().unwrap();
     drop(gate.changed.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap());
     Ok(())

@@ -9,17 +9,17 @@ fn everything() -> Plan {
 }
 
 #[test]
-fn json_is_accepted_and_written_anew() {
+fn json_is_accepted_and_its_values_keep_their_spelling() {
     let table: &[(&str, &str)] = &[
         ("null", "null"),
         (" \t\r\ntrue \t\r\n", "true"),
         ("false", "false"),
         ("\"\"", "\"\""),
         ("\"\u{7f}\u{80}\u{2028}\u{ffff}\u{10ffff}\"", "\"\u{7f}\u{80}\u{2028}\u{ffff}\u{10ffff}\""),
-        (r#""\"\\\/\b\f\n\r\t""#, r#""\"\\/\b\f\n\r\t""#),
-        (r#""\u0000\u001F\u007f\u00E9""#, "\"\\u0000\\u001f\u{7f}é\""),
-        (r#""\uD83D\uDE00 \uFFFE""#, "\"😀 \u{fffe}\""),
-        (r#""a\ud800\udc00b""#, "\"a\u{10000}b\""),
+        (r#""\"\\\/\b\f\n\r\t""#, r#""\"\\\/\b\f\n\r\t""#),
+        (r#""\u0000\u001F\u007f\u00E9""#, r#""\u0000\u001F\u007f\u00E9""#),
+        (r#""\uD83D\uDE00 \uFFFE""#, r#""\uD83D\uDE00 \uFFFE""#),
+        (r#""a\ud800\udc00b""#, r#""a\ud800\udc00b""#),
         ("0", "0"),
         ("-0.0e-0", "-0.0e-0"),
         ("1E+10", "1E+10"),
@@ -155,7 +155,7 @@ fn what_is_not_json_is_refused() {
 fn unlisted_parts_are_judged_as_strictly() {
     for bad in ["\"\\ud800\"", "01", "[1,]", "{\"x\":1,\"x\":1}", "nul", "\"\u{1}\""] {
         let input = format!(r#"{{"data":[{{"name":"x"}}],"unlisted":{bad}}}"#);
-        assert!(rewrite(&usual(), &pseudonyms(), input.as_bytes()).is_err(), "{bad}");
+        assert!(rewrite(&usual(), input.as_bytes()).is_err(), "{bad}");
     }
 }
 
@@ -164,7 +164,7 @@ fn invalid_utf8_is_refused() {
     for bytes in
         [&b"\"\xff\""[..], b"\"\xc0\xaf\"", b"\"\xed\xa0\x80\"", b"\"\xf4\x90\x80\x80\"", b"\"\xe5\xbc\"", b"{}\x80", b"\xff\xfe{\0}\0"]
     {
-        assert_eq!(rewrite(&everything(), &pseudonyms(), bytes).map(|_| ()).unwrap_err().reason, Reason::NotUtf8, "{bytes:?}");
+        assert_eq!(rewrite(&everything(), bytes).map(|_| ()).unwrap_err().reason, Reason::NotUtf8, "{bytes:?}");
     }
 }
 

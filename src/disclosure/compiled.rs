@@ -5,15 +5,18 @@
 
 use std::sync::Arc;
 
-use super::super::path::Segment;
-use super::super::{Form, JsonPath, Plan, Preset};
+use super::path::Segment;
+use super::{ContentKind, Form, JsonPath, Plan, Preset, Pseudonyms};
 
 /// Plan, paths and field of one decision; kept beside the decision, shared by its calls.
 #[derive(Debug)]
 pub struct Compiled {
     pub(super) nodes: Vec<Node>,
     pub(super) items: Vec<Item>,
+    pub(super) content: ContentKind,
     pub(super) max_records: u64,
+    /// Records are shown by their region.
+    pub(super) filters: bool,
     field: String,
 }
 
@@ -30,7 +33,7 @@ pub(super) struct Item {
 #[derive(Debug, Default)]
 pub(super) struct Node {
     /// By name, sorted.
-    names: Vec<(Box<str>, usize)>,
+    names: Vec<(Box<[u8]>, usize)>,
     elements: Option<usize>,
     /// The loop node of the `..` that follows here.
     pub(super) descend: Option<usize>,
@@ -38,8 +41,10 @@ pub(super) struct Node {
     pub(super) loops: bool,
     /// The item that ends here; of several the one in the narrowest form.
     pub(super) item: Option<usize>,
-    /// A record ends here.
+    /// A record stands here.
     pub(super) record: bool,
+    /// A record's region stands here.
+    pub(super) region: bool,
     /// An object here leads to an item that is shown.
     pub(super) shows_members: bool,
     /// An array here does.
@@ -56,17 +61,32 @@ impl Compiled {
             preset: item.preset.clone(),
             joinable: item.joinable,
         });
-        let mut compiled =
-            Self { nodes: vec![Node::default()], items: items.collect(), max_records: plan.max_records, field: plan.field() };
+        let mut compiled = Self {
+            nodes: vec![Node::default()],
+            items: items.collect(),
+            content: plan.content,
+            max_records: plan.max_records,
+            filters: plan.region.is_some(),
+            field: plan.field(),
+        };
         for (index, item) in plan.items.iter().enumerate() {
-            for path in &item.paths {
-                let node = compiled.insert(path);
+            for path in places(plan, &item.paths, Some(&item.name)) {
+                let node = compiled.insert(&path);
                 let other = compiled.nodes[node].item;
                 compiled.nodes[node].item = Some(other.map_or(index, |other| compiled.narrower(other, index)));
             }
         }
-        let records = compiled.insert(&plan.records);
-        compiled.nodes[records].record = true;
+        for records in places(plan, std::slice::from_ref(&plan.records), None) {
+            let records = compiled.insert(&records);
+            compiled.nodes[records].record = true;
+        }
+        if let Some(region) = &plan.region {
+            let item = plan.items.iter().find(|item| item.paths.iter().any(|path| region.contains(path)));
+            for path in places(plan, region, item.map(|item| &*item.name)) {
+                let region = compiled.insert(&path);
+                compiled.nodes[region].region = true;
+            }
+        }
         compiled.mark(0);
         compiled
     }
@@ -104,10 +124,10 @@ impl Compiled {
     fn named(&mut self, node: usize, name: &str) -> usize {
         let next = self.nodes.len();
         let names = &mut self.nodes[node].names;
-        match names.binary_search_by(|(known, _)| (**known).cmp(name)) {
+        match names.binary_search_by(|(known, _)| (**known).cmp(name.as_bytes())) {
             Ok(at) => names[at].1,
             Err(at) => {
-                names.insert(at, (name.into(), next));
+                names.insert(at, (name.as_bytes().into(), next));
                 self.ensure(next)
             }
         }
@@ -135,6 +155,19 @@ impl Compiled {
         shown || this.shows_members || this.shows_elements
     }
 
+    /// The item that a column of this name is, in the narrowest form of several, and whether it carries the region.
+    pub(super) fn column(&self, name: &[u8]) -> (Option<usize>, bool) {
+        let roots = [Some(0), self.nodes[0].descend].into_iter().flatten();
+        let nodes = roots.filter_map(|root| self.nodes[root].member(name)).map(|node| &self.nodes[node]);
+        nodes.fold((None, false), |(item, region): (Option<usize>, bool), node| {
+            let item = match (item, node.item) {
+                (Some(one), Some(other)) => Some(self.narrower(one, other)),
+                (one, other) => one.or(other),
+            };
+            (item, region | node.region)
+        })
+    }
+
     /// Whether any path leads through a root that is an object, or an array.
     pub(super) fn root_leads(&self, object: bool) -> bool {
         let root = &self.nodes[0];
@@ -142,9 +175,36 @@ impl Compiled {
     }
 }
 
+/// Where values of these paths stand in one document, line or row. Of lines and rows `$[*]` is each, as `$` is; a
+/// column may also bear the item's name.
+fn places(plan: &Plan, paths: &[JsonPath], item: Option<&str>) -> Vec<JsonPath> {
+    if !matches!(plan.content, ContentKind::Ndjson | ContentKind::Csv) {
+        return paths.to_vec();
+    }
+    let each = |path: &JsonPath| JsonPath(path.0.strip_prefix(&[Segment::Elements]).unwrap_or(&path.0).to_vec());
+    let name = item.filter(|_| plan.content == ContentKind::Csv).map(|name| JsonPath(vec![Segment::Name(name.to_owned())]));
+    paths.iter().map(each).chain(name).collect()
+}
+
+impl Item {
+    /// The value in a form that changes it; none: it has no shape that the form could work on.
+    pub(super) fn changed(&self, form: Form, pseudonyms: &Pseudonyms, text: &str) -> Option<String> {
+        match form {
+            Form::Mask => self.preset.as_ref()?.apply(text),
+            Form::Pseudonymise => Some(pseudonyms.of(text, self.joinable)),
+            Form::Reveal | Form::Compare => None,
+        }
+    }
+
+    /// Whether the form is null for whatever value: then null is what was asked for.
+    pub(super) fn nulls(&self, form: Form) -> bool {
+        form == Form::Mask && self.preset == Some(Preset::Null)
+    }
+}
+
 impl Node {
     /// The node of a member.
-    pub(super) fn member(&self, name: &str) -> Option<usize> {
+    pub(super) fn member(&self, name: &[u8]) -> Option<usize> {
         self.names.binary_search_by(|(known, _)| (**known).cmp(name)).ok().map(|at| self.names[at].1)
     }
 
