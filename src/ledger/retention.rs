@@ -51,10 +51,7 @@ impl Refused {
 
 /// The index of the first entry that is kept: those before it were pruned.
 pub fn minimum(folder: &Path) -> io::Result<u64> {
-    match fs::read_to_string(folder.join("minimum")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        other => other?.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "`minimum` cannot be read")),
-    }
+    query::minimum(folder)
 }
 
 /// The granted shares about a person, whose identifier has these digests.

@@ -29,6 +29,13 @@ pub(super) fn forge(from: &Path, to: &Path, key: &Path, gone: u64) -> io::Result
     copy(from, to)?;
     fs::remove_dir_all(to.join("tile"))?;
     fs::remove_dir_all(to.join("journal"))?;
+    // The register is derived, and made anew from whatever the log says.
+    for file in fs::read_dir(to)? {
+        let path = file?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("register.")) {
+            fs::remove_file(path)?;
+        }
+    }
     let entries = without(from, gone)?;
     let mut stored = Stored(Vec::new());
     for (n, entry) in (0..).zip(&entries) {
