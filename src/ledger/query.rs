@@ -18,7 +18,6 @@ use super::entry::{Effect, Gist, time_text};
 use super::journal::{entries, leaf};
 use super::recover::is_granted;
 use super::register::{Broken, Reader};
-use super::retention::minimum;
 use super::tree::read_tile;
 pub(super) use filter::Judged;
 
@@ -40,6 +39,14 @@ pub struct Record {
 pub(super) fn signed_size(folder: &Path) -> io::Result<u64> {
     let note = fs::read_to_string(folder.join("checkpoint"))?;
     note.lines().nth(1).and_then(|line| line.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The index of the first entry that is kept: those before it were pruned.
+pub(super) fn minimum(folder: &Path) -> io::Result<u64> {
+    match fs::read_to_string(folder.join("minimum")) {
+        Err(error) if is_missing(&error) => Ok(0),
+        other => other?.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "`minimum` cannot be read")),
+    }
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -77,7 +84,7 @@ pub(super) fn bundle(folder: &Path, n: u64, size: &mut u64) -> io::Result<(Vec<u
 /// Gives `each` every entry from index `from` on that is durable when this begins, ascending, until it breaks.
 pub fn read(folder: &Path, from: u64, mut each: impl FnMut(Record) -> ControlFlow<()>) -> io::Result<()> {
     // What was pruned is not there to be read.
-    let from = from.max(minimum(folder)? / 256 * 256);
+    let from = from.max(minimum(folder)?);
     // The journal first: whatever leaves it meanwhile is then under the checkpoint read after it.
     let tail = journal(folder)?;
     let mut next = from;

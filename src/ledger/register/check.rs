@@ -18,7 +18,7 @@ pub fn check(folder: &Path, mut each: impl FnMut(u64)) -> Result<Option<(u64, St
     let tables = Tables { words: reader.texts("words")?, shapes: reader.texts("shapes")?, sets: reader.texts("sets")? };
     let mut statement = reader.connection().prepare("SELECT * FROM entries WHERE idx >= ?1 ORDER BY idx")?;
     let mut settling = reader.connection().prepare("SELECT settled, outcome, records, bytes FROM entries WHERE idx = ?1")?;
-    let minimum = super::super::retention::minimum(folder)?;
+    let minimum = query::minimum(folder)?;
     let mut rows = statement.query([signed(minimum)])?;
     let (mut bad, mut failed, mut settled, mut next) = (None, None, 0_u64, 0);
     query::read(folder, 0, |record| {

@@ -9,8 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::super::journal::{entries, leaf};
-use super::super::query::{Bundles, bundle, signed_size};
-use super::super::retention::minimum;
+use super::super::query::{Bundles, bundle, minimum, signed_size};
 use super::sqlite::{self, Sqlite};
 use super::{Broken, Row, Store};
 
