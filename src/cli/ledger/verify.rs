@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::Trouble;
 use crate::cli::{Exit, Format, Settings, open_config};
 use crate::lang::Text;
+use crate::ledger::register;
 use crate::ledger::verify::content::{self, Matches};
 use crate::ledger::verify::receipt::{self, Finding, Question};
-use crate::ledger::verify::{Keys, Options, Witness, verify};
+use crate::ledger::verify::{Bad, Keys, Options, Report, Witness, verify};
 
 /// What is to be judged.
 #[derive(Debug, Args)]
@@ -105,10 +106,12 @@ fn whole(args: &VerifyArgs, settings: &Settings) -> Result<Exit, Trouble> {
         // Whoever watches sees the result in place of the progress.
         let _ = write!(io::stderr().lock(), "\r\x1b[K");
     }
-    let report = report.map_err(Trouble::reading(&folder))?;
+    let mut report = report.map_err(Trouble::reading(&folder))?;
+    let register = if report.first_bad.is_none() { registered(&folder, &mut report) } else { "not_judged" };
     let bad = report.first_bad.as_ref().map(|bad| json!({"index": bad.index, "reason": bad.reason.get(settings.lang)}));
     let value = json!({
         "ok": bad.is_none(), "size": report.size, "root": report.root, "first_bad": bad, "minimum": report.minimum, "open": report.open,
+        "register": register,
     });
     let (size, root, open) = (report.size, &report.root, report.open);
     let text = match &report.first_bad {
@@ -127,6 +130,24 @@ fn whole(args: &VerifyArgs, settings: &Settings) -> Result<Exit, Trouble> {
     };
     print(&value, &text, settings)?;
     Ok(if report.first_bad.is_none() { Exit::Yes } else { Exit::No })
+}
+
+/// Judges the register of a log that holds. One that cannot be used says nothing wrong: it is derived, and made anew.
+fn registered(folder: &Path, report: &mut Report) -> &'static str {
+    if !folder.join("register.sqlite").exists() {
+        return "absent";
+    }
+    match register::check(folder, |_| {}) {
+        Ok(None) if matches!(register::Reader::open(folder), Ok(Some(_))) => "equal",
+        Ok(None) => "being_made",
+        Ok(Some((index, what))) => {
+            let en = format!("the register does not say what the log says ({what}): `kanhe ledger reindex` makes it anew");
+            let reason = Text::new(format!("登记库与台账不符（{what}）：`kanhe ledger reindex` 可重建"), en);
+            report.first_bad = Some(Bad { index, reason });
+            "differs"
+        }
+        Err(_) => "unusable",
+    }
 }
 
 fn show_progress(done: u64, of: u64, settings: &Settings) {
