@@ -179,7 +179,7 @@ impl Administrative {
     }
 
     fn draft(&self, id: &str, uid: u32) -> Result<Draft, TooLong> {
-        Draft::administrative(&Entry(self, id, uid))
+        Draft::administrative(&Entry(self, id, uid), self.0.get("kind") == Some(&"ledger.erased".into()))
     }
 }
 
@@ -332,13 +332,17 @@ impl Inbox {
         for file in left {
             match self.append(&file) {
                 Ok(pending) => waiting.push((file, pending)),
-                Err(Unavailable::Overloaded) => break,
+                Err(Unavailable::Overloaded | Unavailable::Stalled) => break,
                 Err(_) => return Err(Stopped::Ledger),
             }
         }
         for (file, pending) in waiting {
-            self.runtime.block_on(pending).map_err(|_| Stopped::Ledger)?;
-            self.remove(file);
+            match self.runtime.block_on(pending) {
+                Ok(_) => self.remove(file),
+                // Whether it was recorded is read back from the log in a later round.
+                Err(Unavailable::Stalled) => {}
+                Err(_) => return Err(Stopped::Ledger),
+            }
         }
         sys::sync_folder(&folder).map_err(failed)
     }

@@ -122,7 +122,7 @@ impl Shares {
                         share.outcome = serde_json::from_slice::<Members>(&record.entry).unwrap_or_default().outcome;
                     }
                 }
-                Effect::Nothing => {}
+                Effect::Erases | Effect::Nothing => {}
             }
             ControlFlow::Continue(())
         })?;

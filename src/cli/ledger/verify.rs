@@ -182,14 +182,16 @@ fn told(finding: &Finding) -> Text {
         en.push(format!("{}  {en_text}", if holds { "yes" } else { "no " }));
     };
     say(finding.signed, "已签名：台账签署了这条记录".to_owned(), "signed: the log put its name to the entry".to_owned());
-    let size = finding.included.map_or_else(String::new, |size| size.to_string());
+    let (of_zh, of_en) = finding.included.map_or_else(Default::default, |size| (format!("（{size} 条）"), format!(" over {size} entries")));
     say(
         finding.included.is_some(),
-        format!("已收录：在签名的 {size} 条记录之中"),
-        format!("included: the entry is among the {size} entries of a signed checkpoint"),
+        format!("已收录：在签名的检查点之下{of_zh}"),
+        format!("included: the entry is under a signed checkpoint{of_en}"),
     );
     let names = finding.witnessed.join(", ");
-    say(!finding.witnessed.is_empty(), format!("已见证：{names}"), format!("witnessed: {names}"));
+    let by = if names.is_empty() { "by no witness that was named".to_owned() } else { format!("by {names}") };
+    let by_zh = if names.is_empty() { "没有指定的见证方会签" } else { &names };
+    say(!finding.witnessed.is_empty(), format!("已见证：{by_zh}"), format!("witnessed: {by}"));
     if finding.exposed {
         zh.push("台账与其签名自相矛盾：回执即证据，请妥善保存并报告主管部门".to_owned());
         en.push("the log contradicts what it signed: keep the receipt, it is the evidence, and tell the authority".to_owned());
