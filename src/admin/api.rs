@@ -53,6 +53,11 @@ fn reasons(state: &State) -> Vec<(&'static str, Text)> {
     }
     match state.ledger.health() {
         Health::Ok => {}
+        Health::Stalled => {
+            let text =
+                Text::new("共享台账所在磁盘没有响应；恢复后自动继续", "the ledger's disk does not answer; shares go on once it does");
+            reasons.push(("ledger_unavailable", text));
+        }
         Health::Unwitnessed => {
             let zh = "检查点的见证方不足已超过宽限期；恢复见证方后自动继续";
             let en = "the checkpoints have found too few witnesses for longer than the grace period; shares go on once they are back";

@@ -9,11 +9,14 @@ use jiff::Timestamp;
 use super::{Exit, Settings, print_trouble};
 use crate::lang::Text;
 use crate::ledger::register::{Broken, Reader};
+use crate::ledger::retention::Refused;
 use crate::ledger::{Config, Register};
 use crate::written::units;
 
+mod erase;
 mod export;
 mod names;
+mod prune;
 mod query;
 mod receipt;
 mod reconcile;
@@ -55,6 +58,10 @@ enum Command {
         /// 序号 · its index
         index: u64,
     },
+    /// 抹除盐值：内容此后无法再由副本证明 · erase salts: content can then no longer be proven from a copy
+    Erase(erase::EraseArgs),
+    /// 清理超过保存年限的记录 · prune entries beyond their retention
+    Prune(prune::PruneArgs),
     /// 为其他台账的检查点会签 · witness other logs: cosign their checkpoints
     Witness(witness::WitnessArgs),
 }
@@ -77,6 +84,8 @@ pub fn run(args: LedgerArgs, settings: &Settings) -> Exit {
         Command::Reindex => reindex::run(settings),
         Command::Verify(args) => verify::run(&args, settings),
         Command::Receipt { index } => receipt::run(index, settings),
+        Command::Erase(args) => erase::run(&args, settings),
+        Command::Prune(args) => prune::run(&args, settings),
         Command::Witness(args) => Ok(witness::run(&args, settings)),
     };
     done.unwrap_or_else(|trouble| trouble.end(settings))
@@ -107,6 +116,14 @@ impl Trouble {
         let folder = folder.display().to_string();
         move |error| {
             Self::Text(Text::new(format!("无法读取共享台账 `{folder}`：{error}"), format!("cannot read the ledger `{folder}`: {error}")))
+        }
+    }
+
+    fn forgetting(folder: &Path) -> impl Fn(Refused) -> Self {
+        let reading = Self::reading(folder);
+        move |refused| match refused {
+            Refused::Text(text) => Self::Text(text),
+            Refused::Io(error) => reading(error),
         }
     }
 

@@ -10,6 +10,7 @@ use tlog_tiles::{Error, Hash, Tile, TileHashReader, TileReader, prove_record};
 
 use super::entry::{Effect, Gist};
 use super::journal::entries;
+use super::retention;
 use super::tree::read_tile;
 
 /// Who may see an entry, and so all of its bundle.
@@ -45,6 +46,11 @@ struct Settled {
 }
 
 impl Bundle {
+    /// Whether it holds the settlement of a share.
+    pub fn is_settled(&self) -> bool {
+        self.settled.is_some()
+    }
+
     /// Whether the entry grants a share whose settlement the checkpoint does not cover yet.
     pub fn is_open(&self) -> bool {
         let granted = || {
@@ -118,7 +124,7 @@ impl<'a> Signed<'a> {
     }
 
     fn entry(&self, index: u64) -> io::Result<Option<Vec<u8>>> {
-        if index >= self.size {
+        if index >= self.size || index < retention::minimum(self.folder)? / 256 * 256 {
             return Ok(None);
         }
         let (bundle, _) = self.tile(index / 256)?;

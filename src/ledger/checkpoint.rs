@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::journal::segments;
-use super::keys::Signer;
+use super::keys::{LogKeys, OldKey, Signer};
 use super::queue::Shared;
 use super::receipt::Sealed;
 use super::tree::Tree;
@@ -25,13 +25,27 @@ pub(super) fn text(name: &str, size: u64, root: &[u8; 32]) -> String {
     format!("{name}\n{size}\n{}\n", BASE64_STANDARD.encode(root))
 }
 
-/// Size and root of a note that `signer` signed. Ed25519 is deterministic: what we would sign is what must be there.
-pub(super) fn read(signer: &Signer, name: &str, note: &[u8]) -> Option<(u64, [u8; 32])> {
-    let text_of_note = std::str::from_utf8(note).ok()?;
-    let mut lines = text_of_note.lines().skip(1);
+/// What a note says that this log signed.
+pub(super) struct Read<'a> {
+    pub(super) size: u64,
+    pub(super) root: [u8; 32],
+    /// The key that signed it, where that is not the present one.
+    pub(super) by: Option<&'a OldKey>,
+}
+
+/// Reads a note that one of the log's keys signed. Ed25519 is deterministic: what we would sign is what must be there.
+pub(super) fn read<'a>(keys: &'a LogKeys, note: &[u8]) -> Option<Read<'a>> {
+    let name = keys.signer.name();
+    let note = std::str::from_utf8(note).ok()?;
+    let mut lines = note.lines().skip(1);
     let size = lines.next()?.parse().ok()?;
     let root: [u8; 32] = BASE64_STANDARD.decode(lines.next()?).ok()?.try_into().ok()?;
-    (signer.sign(&text(name, size, &root)) == note).then_some((size, root))
+    let text = text(name, size, &root);
+    if keys.signer.sign(&text) == note.as_bytes() {
+        return Some(Read { size, root, by: None });
+    }
+    let by = keys.old.iter().find(|key| key.signed(name, &text, note))?;
+    Some(Read { size, root, by: Some(by) })
 }
 
 /// What the writer hands to the publisher.

@@ -34,6 +34,12 @@ pub struct Config {
     pub register: Register,
     /// Who cosigns its checkpoints.
     pub witnesses: Witnesses,
+    /// Verifier keys that signed this log before `key` did.
+    pub keys_old: Vec<PathBuf>,
+    /// How long the disk may take for a batch before calls are refused.
+    pub commit_timeout: Duration,
+    /// How long entries are kept at least.
+    pub retention: units::Years,
 }
 
 /// Where entries are registered for searching; the log itself is whole without it.
@@ -57,8 +63,10 @@ impl Config {
         let register = optional(table, "register", Register::Sqlite, register);
         let witnesses = Witnesses::read(table, base);
         let gate = optional(table, "gate", (), gate);
-        let retention = optional(table, "retention", (), retention);
-        let ((), ()) = (gate?, retention?);
+        let retention = optional(table, "retention", MIN_YEARS, retention);
+        let keys_old = table.strings("keys_old").into_iter().map(|text| base.join(text.value)).collect();
+        let timeout = optional(table, "commit_timeout", Duration::from_secs(5), commit_timeout);
+        let () = gate?;
         Some(Self {
             folder: folder?,
             name: gateway_name.to_owned(),
@@ -70,6 +78,9 @@ impl Config {
             checkpoint_copy: copy.map(|text| base.join(text.value)),
             register: register?,
             witnesses: witnesses?,
+            keys_old,
+            commit_timeout: timeout?,
+            retention: retention?,
         })
     }
 }
@@ -98,6 +109,15 @@ fn interval(text: &str) -> Result<Duration, Text> {
     }
 }
 
+fn commit_timeout(text: &str) -> Result<Duration, Text> {
+    let timeout = units::duration(text)?;
+    if (Duration::from_millis(100)..=Duration::from_secs(300)).contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err(Text::new("应在 100ms 至 5m 之间", "from 100ms to 5m"))
+    }
+}
+
 fn register(text: &str) -> Result<Register, Text> {
     match text {
         "sqlite" => Ok(Register::Sqlite),
@@ -118,10 +138,7 @@ fn gate(text: &str) -> Result<(), Text> {
     }
 }
 
-fn retention(text: &str) -> Result<(), Text> {
-    if units::years(text)? >= MIN_YEARS {
-        Ok(())
-    } else {
-        Err(Text::new("不得少于 3 年：`3y` 或更长", "at least three years: `3y` or more"))
-    }
+fn retention(text: &str) -> Result<units::Years, Text> {
+    let years = units::years(text)?;
+    if years >= MIN_YEARS { Ok(years) } else { Err(Text::new("不得少于 3 年：`3y` 或更长", "at least three years: `3y` or more")) }
 }

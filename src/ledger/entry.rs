@@ -23,7 +23,9 @@ pub(super) enum Effect {
     Opens,
     /// The settlement of the share at this index.
     Closes(u64),
-    /// Neither.
+    /// Salts were erased, wherever they stand.
+    Erases,
+    /// None of these.
     Nothing,
 }
 
@@ -63,8 +65,8 @@ impl Draft {
     }
 
     /// An entry that people caused, from another process; it opens and closes nothing.
-    pub(super) fn administrative(entry: &impl Serialize) -> Result<Self, TooLong> {
-        Self::new(entry, Effect::Nothing)
+    pub(super) fn administrative(entry: &impl Serialize, erases: bool) -> Result<Self, TooLong> {
+        Self::new(entry, if erases { Effect::Erases } else { Effect::Nothing })
     }
 
     /// The draft of an entry that was recorded before: what a forger would append again.
@@ -339,6 +341,13 @@ pub enum Event<'a> {
     },
     /// `gateway.stopped`: in order, after the drain.
     Stopped,
+    /// `ledger.key_changed`: from here on another key signs.
+    KeyChanged {
+        /// Its verifier key.
+        key: &'a str,
+        /// That of the key before it.
+        previous: &'a str,
+    },
 }
 
 impl Event<'_> {
@@ -356,13 +365,15 @@ impl Serialize for EventEntry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut members = serializer.serialize_map(None)?;
         let map = &mut members;
-        let (kind, closed, previous, snapshot, version) = match *self.0 {
-            Event::SnapshotActivated { snapshot, previous } => ("snapshot.activated", None, previous, Some(snapshot), None),
-            Event::Started { version, closed_unknown } => ("gateway.started", Some(closed_unknown), None, None, Some(version)),
-            Event::Stopped => ("gateway.stopped", None, None, None, None),
+        let (kind, closed, key, previous, snapshot, version) = match *self.0 {
+            Event::SnapshotActivated { snapshot, previous } => ("snapshot.activated", None, None, previous, Some(snapshot), None),
+            Event::Started { version, closed_unknown } => ("gateway.started", Some(closed_unknown), None, None, None, Some(version)),
+            Event::Stopped => ("gateway.stopped", None, None, None, None, None),
+            Event::KeyChanged { key, previous } => ("ledger.key_changed", None, Some(key), Some(previous), None, None),
         };
         member(map, "closed_unknown", closed)?;
         member(map, "id", Some(self.1))?;
+        member(map, "key", key)?;
         member(map, "kind", Some(kind))?;
         member(map, "previous", previous)?;
         member(map, "snapshot", snapshot)?;

@@ -179,7 +179,7 @@ impl Administrative {
     }
 
     fn draft(&self, id: &str, uid: u32) -> Result<Draft, TooLong> {
-        Draft::administrative(&Entry(self, id, uid))
+        Draft::administrative(&Entry(self, id, uid), self.0.get("kind") == Some(&"ledger.erased".into()))
     }
 }
 
@@ -296,7 +296,7 @@ struct Inbox {
     ledger: PathBuf,
     shared: Arc<Shared>,
     runtime: tokio::runtime::Runtime,
-    /// Recorded, but the file would not go.
+    /// Not looked at again in this life: recorded, but the file would not go; or not to be read.
     done: HashSet<String>,
 }
 
@@ -332,13 +332,17 @@ impl Inbox {
         for file in left {
             match self.append(&file) {
                 Ok(pending) => waiting.push((file, pending)),
-                Err(Unavailable::Overloaded) => break,
+                Err(Unavailable::Overloaded | Unavailable::Stalled) => break,
                 Err(_) => return Err(Stopped::Ledger),
             }
         }
         for (file, pending) in waiting {
-            self.runtime.block_on(pending).map_err(|_| Stopped::Ledger)?;
-            self.remove(file);
+            match self.runtime.block_on(pending) {
+                Ok(_) => self.remove(file),
+                // Whether it was recorded is read back from the log in a later round.
+                Err(Unavailable::Stalled) => {}
+                Err(_) => return Err(Stopped::Ledger),
+            }
         }
         sys::sync_folder(&folder).map_err(failed)
     }
@@ -372,7 +376,7 @@ impl Inbox {
         Ok(())
     }
 
-    fn list(&self, folder: &Path) -> io::Result<Vec<Left>> {
+    fn list(&mut self, folder: &Path) -> io::Result<Vec<Left>> {
         let mut left = Vec::new();
         for file in fs::read_dir(folder)? {
             let path = file?.path();
@@ -383,7 +387,14 @@ impl Inbox {
             match read_file(&path) {
                 Ok((entry, uid)) => left.push(Left { id: id.to_owned(), from, entry, uid, path }),
                 Err(Error::Refused(text)) => refuse(&path, &text.en)?,
-                Err(Error::Io(_, error)) => refuse(&path, &error.to_string())?,
+                Err(Error::Io(_, error)) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                    refuse(&path, "a symbolic link")?;
+                }
+                // Somebody else's rights can be mended: it waits for the next start.
+                Err(Error::Io(_, error)) => {
+                    tracing::error!(path = %path.display(), %error, "an administrative entry cannot be read");
+                    self.done.insert(id.to_owned());
+                }
             }
             if left.len() == MOST_FILES {
                 break;

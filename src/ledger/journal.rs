@@ -226,13 +226,19 @@ impl Journal {
         Ok(Self { folder: folder.to_owned(), log, size, path, segment, offset: buffer.len() as u64, buffer })
     }
 
+    /// Goes on in a new file that begins at `first`.
+    pub(super) fn roll(&mut self, volume: &dyn Volume, first: u64, open: &BTreeSet<u64>) -> Result<(), (PathBuf, io::Error)> {
+        *self = Self::begin(volume, &self.folder, self.log, self.size, first, open)?;
+        Ok(())
+    }
+
     /// Writes one batch and makes it durable: **the commit point of every share**. After an error nothing is known
     /// about what is on the disk, and this journal must not be used again.
     pub(super) fn commit(&mut self, volume: &dyn Volume, batch: &Batch, open: &BTreeSet<u64>) -> Result<(), (PathBuf, io::Error)> {
         write_batch(&mut self.buffer, &self.log, batch).map_err(|error| (self.path.clone(), error))?;
         if self.offset + self.buffer.len() as u64 > self.size {
             let buffer = std::mem::take(&mut self.buffer);
-            *self = Self::begin(volume, &self.folder, self.log, self.size, batch.first, open)?;
+            self.roll(volume, batch.first, open)?;
             self.buffer = buffer;
         }
         let done = self.segment.write(&self.buffer, self.offset).and_then(|()| self.segment.sync());

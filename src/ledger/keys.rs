@@ -2,13 +2,14 @@
 //! digested. Signing goes through [`Signer`] alone, so that other algorithms and external signers can come.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::prelude::{BASE64_STANDARD, Engine};
 
-use super::OpenError;
+use super::{Config, OpenError};
 
 /// Ed25519 in C2SP signed notes.
 const ALGORITHM_ED25519: u8 = 1;
@@ -32,7 +33,7 @@ impl Signer {
 
     /// What tells this log's journal from another's.
     pub(super) fn log_id(&self) -> [u8; 32] {
-        sha256(&[b"kanhe journal\n", self.verifier_key().as_bytes()])
+        log_id(&self.verifier_key())
     }
 
     /// The log's name.
@@ -65,6 +66,83 @@ impl Signer {
     pub(super) fn key_id(&self) -> [u8; 4] {
         let whole = sha256(&[self.name.as_bytes(), b"\n", &self.typed_key()]);
         [whole[0], whole[1], whole[2], whole[3]]
+    }
+}
+
+fn log_id(verifier_key: &str) -> [u8; 32] {
+    sha256(&[b"kanhe journal\n", verifier_key.as_bytes()])
+}
+
+/// A key that signed this log before the present one did: it verifies, and signs no more.
+pub(super) struct OldKey {
+    text: String,
+    id: [u8; 4],
+    key: Vec<u8>,
+}
+
+impl OldKey {
+    /// Reads verifier keys of the log `name`, one a line.
+    fn read(name: &str, path: &Path) -> Result<Vec<Self>, OpenError> {
+        let text = std::fs::read_to_string(path).map_err(|error| OpenError::io(path, &error))?;
+        let wrong = || {
+            OpenError::refused(
+                path,
+                &format!("不是台账 `{name}` 的核验公钥（每行一个，同 log.vkey）"),
+                &format!("not a verifier key of the log `{name}` (one a line, as in log.vkey)"),
+            )
+        };
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let keys = lines.map(|line| Self::parse(name, line).ok_or_else(wrong)).collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() { Err(wrong()) } else { Ok(keys) }
+    }
+
+    fn parse(name: &str, text: &str) -> Option<Self> {
+        let (id, key) = text.strip_prefix(name)?.strip_prefix('+')?.split_once('+')?;
+        let typed = BASE64_STANDARD.decode(key).ok().filter(|typed| typed.len() == 33 && typed.first() == Some(&ALGORITHM_ED25519))?;
+        let hash = sha256(&[name.as_bytes(), b"\n", &typed]);
+        let own = [hash[0], hash[1], hash[2], hash[3]];
+        (hex::encode(own) == id).then(|| Self { text: text.to_owned(), id: own, key: typed[1..].to_vec() })
+    }
+
+    /// As in `log.vkey`.
+    pub(super) fn verifier_key(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the note over `text` bears this key's signature.
+    pub(super) fn signed(&self, name: &str, text: &str, note: &str) -> bool {
+        let lines = note.strip_prefix(text).and_then(|rest| rest.strip_prefix('\n')).unwrap_or_default();
+        let signatures = lines.lines().filter_map(|line| line.strip_prefix("— ")?.strip_prefix(name)?.strip_prefix(' '));
+        signatures.filter_map(|signature| BASE64_STANDARD.decode(signature).ok()).any(|signature| {
+            let key = UnparsedPublicKey::new(&ED25519, &self.key);
+            signature.strip_prefix(&self.id).is_some_and(|signature| key.verify(text.as_bytes(), signature).is_ok())
+        })
+    }
+}
+
+/// The key that signs, and those before it.
+pub(super) struct LogKeys {
+    pub(super) signer: Arc<Signer>,
+    pub(super) old: Vec<OldKey>,
+}
+
+impl LogKeys {
+    pub(super) fn read(config: &Config) -> Result<Self, OpenError> {
+        let signer = Arc::new(Signer::read(&config.name, &config.key)?);
+        let own = signer.verifier_key();
+        let old = config.keys_old.iter().map(|path| OldKey::read(&config.name, path)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { signer, old: old.into_iter().flatten().filter(|old| old.text != own).collect() })
+    }
+
+    /// Whether a journal with this id is one of this log's.
+    pub(super) fn knows(&self, id: &[u8; 32]) -> bool {
+        self.signer.log_id() == *id || self.old.iter().any(|old| log_id(&old.text) == *id)
+    }
+
+    /// `log.vkey`: the key that signs, then those before it.
+    pub(super) fn history(&self) -> String {
+        let old = self.old.iter().map(|old| format!("{}\n", old.text));
+        std::iter::once(format!("{}\n", self.signer.verifier_key())).chain(old).collect()
     }
 }
 

@@ -15,8 +15,22 @@
 //! | while a journal file is begun | the file is there with its head, or not at all | an empty file is replaced whole |
 //! | while a settlement waits | the granted entry alone | closed as *unknown* |
 //!
-//! After any error of a write or a sync nothing is known about the disk: the ledger is *poisoned* and refuses every
-//! share until a restart has read back what is really there.
+//! After any error of a write or a sync (I/O error, full disk, quota, read-only filesystem, a short write, and a sync
+//! that succeeds after one that failed) nothing is known about the disk: the ledger is *poisoned* and refuses every share
+//! until a restart has read back what is really there.
+//!
+//! | what goes wrong | while running | after the next start |
+//! |---|---|---|
+//! | a write or sync of the journal fails | poisoned; those who wait are refused | what was kept counts and is closed as *unknown*; what was lost never was |
+//! | the next journal file cannot be begun | poisoned | nothing acknowledged is missing |
+//! | tiles, salts or checkpoint cannot be written | poisoned | the journal is replayed, they are written again |
+//! | the disk does not answer | those who wait are refused after `commit_timeout`, nobody waits anew; it goes on by itself | as it was left |
+//! | the clock jumps back | times stand still until it has caught up | the same |
+//! | the journal, or the checkpoint, is another log's | – | refused |
+//! | the folder is an older copy | – | refused where `checkpoint_copy` tells; receipts expose it everywhere |
+//! | a second process opens the folder | – | refused |
+//!
+//! `tests/{faults,recovery,retention,corruption}.rs` hold each row, each fault with what was written lost and kept.
 
 pub mod bundle;
 mod checkpoint;
@@ -34,6 +48,7 @@ pub mod reconcile;
 mod recover;
 pub mod register;
 pub mod report;
+pub mod retention;
 mod snapshots;
 mod tree;
 pub mod verify;
@@ -51,7 +66,7 @@ use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -67,7 +82,7 @@ pub use tree::published;
 
 use checkpoint::Backlog;
 use journal::Journal;
-use keys::Signer;
+use keys::LogKeys;
 use queue::Shared;
 use receipt::Sealed;
 use volume::{Files, Volume};
@@ -109,6 +124,8 @@ pub enum Unavailable {
     Closing,
     /// Too many entries wait.
     Overloaded,
+    /// The disk does not answer.
+    Stalled,
     /// The witnesses have been missing for longer than the grace period.
     Unwitnessed,
 }
@@ -119,6 +136,7 @@ impl fmt::Display for Unavailable {
             Self::Poisoned => "ledger cannot be written",
             Self::Closing => "ledger is closing",
             Self::Overloaded => "too many entries wait for the ledger",
+            Self::Stalled => "the ledger's disk does not answer",
             Self::Unwitnessed => "the ledger's checkpoints find too few witnesses",
         })
     }
@@ -131,6 +149,8 @@ impl std::error::Error for Unavailable {}
 pub enum Health {
     /// They can.
     Ok,
+    /// Not until the disk answers again.
+    Stalled,
     /// Not until enough witnesses have cosigned again.
     Unwitnessed,
     /// Not until a restart.
@@ -191,19 +211,18 @@ impl Ledger {
     /// Reads the keys that [`Ledger::open`] would, and touches nothing.
     pub fn check_keys(config: &Config) -> Result<(), OpenError> {
         SubjectKeys::read(&config.subject_key, &config.subject_keys_old)?;
-        Signer::read(&config.name, &config.key).map(drop)
+        LogKeys::read(config).map(drop)
     }
 
     fn open_on(config: &Config, create: bool, volume: Arc<dyn Volume>) -> Result<Self, OpenError> {
         let keys = SubjectKeys::read(&config.subject_key, &config.subject_keys_old)?;
-        let signer = Signer::read(&config.name, &config.key)?;
+        let log_keys = LogKeys::read(config)?;
         let absent = recover::ready_folder(&config.folder, create)?;
         let lock = lock(config)?;
         if absent {
-            recover::create(config, &signer, &*volume)?;
+            recover::create(config, &log_keys, &*volume)?;
         }
-        let signer = Arc::new(signer);
-        let found = recover::recover(config, signer.clone(), volume.clone(), absent)?;
+        let found = recover::recover(config, &log_keys, volume.clone(), absent)?;
         let first = found.publisher.tree.size();
         // A file of that name began at this very index and so holds no entry: it is replaced whole, open set and all.
         let journal = Journal::begin(&*volume, &config.folder, found.log, config.journal_segment, first, &found.open);
@@ -214,9 +233,11 @@ impl Ledger {
         let left_open: Vec<u64> = found.open.iter().copied().collect();
         // Deeper than it ever gets: the thread signs faster than a disk syncs.
         let (signing, to_sign) = sync_channel(8);
+        let signer = log_keys.signer.clone();
         let writer = Writer { journal, volume, signer, signing, open: found.open, last: found.last };
         let backlog = Arc::new(Backlog::default());
-        let threads = start(writer, found.publisher, to_sign, &shared, &backlog).map_err(|error| OpenError::io(&config.folder, &error))?;
+        let threads = start(writer, found.publisher, to_sign, config.commit_timeout, &shared, &backlog)
+            .map_err(|error| OpenError::io(&config.folder, &error))?;
         let ledger = Self {
             folder: config.folder.clone(),
             keys,
@@ -231,6 +252,9 @@ impl Ledger {
         ledger
             .close_unknown(&left_open)
             .map_err(|_| OpenError::refused(&config.folder, "无法补记未结的提供", "open shares cannot be closed"))?;
+        if let Some(previous) = found.changed_from {
+            ledger.key_changed(&log_keys.signer.verifier_key(), &previous)?;
+        }
         let watch = inbox::Watch::start(&ledger.folder, &ledger.shared);
         let watch = watch.map_err(|error| OpenError::io(&ledger.folder.join("inbox"), &error))?;
         *ledger.inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
@@ -250,6 +274,12 @@ impl Ledger {
             drop(self.append_or_wait(draft)?);
         }
         Ok(())
+    }
+
+    fn key_changed(&self, key: &str, previous: &str) -> Result<(), OpenError> {
+        let draft = entry::Event::KeyChanged { key, previous }.draft();
+        let appended = draft.map_err(|_| Unavailable::Poisoned).and_then(|draft| self.append(draft));
+        appended.map(drop).map_err(|_| OpenError::refused(&self.folder, "无法记录密钥更换", "the change of keys cannot be recorded"))
     }
 
     /// At start more may have been left open than the queue takes at once.
@@ -288,6 +318,7 @@ impl Ledger {
     /// Whether shares can be recorded.
     pub fn health(&self) -> Health {
         match self.shared.fault() {
+            None if self.shared.stalled.load(Ordering::Relaxed) => Health::Stalled,
             None if self.shared.held.load(Ordering::Relaxed) => Health::Unwitnessed,
             None => Health::Ok,
             Some(fault) => Health::Poisoned { path: fault.path.clone(), error: fault.error.to_string() },
@@ -381,6 +412,7 @@ fn start(
     writer: Writer,
     publisher: checkpoint::Publisher,
     to_sign: Receiver<Arc<Sealed>>,
+    patience: Duration,
     shared: &Arc<Shared>,
     backlog: &Arc<Backlog>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
@@ -388,6 +420,20 @@ fn start(
     let builder = |name: &str| std::thread::Builder::new().name(name.to_owned());
     let publisher = builder("ledger-tiles").spawn(move || publisher.run(&to_publisher.1, &to_publisher.0))?;
     let writer = builder("ledger-writer").spawn(move || writer.run(&to_writer.0, &to_writer.1))?;
-    let signer = builder("ledger-signer").spawn(move || to_sign.iter().for_each(|sealed| sealed.sign()))?;
+    let watched = shared.clone();
+    let signer = builder("ledger-signer").spawn(move || sign_and_watch(&to_sign, &watched, patience))?;
     Ok(vec![writer, publisher, signer])
+}
+
+/// Signs batches while the disk syncs, and looks now and then whether it answers at all.
+fn sign_and_watch(to_sign: &Receiver<Arc<Sealed>>, shared: &Shared, patience: Duration) {
+    let pause = patience / 4;
+    loop {
+        match to_sign.recv_timeout(pause) {
+            Ok(sealed) => sealed.sign(),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        shared.look_for_stall(patience);
+    }
 }

@@ -41,6 +41,14 @@ pub(super) fn signed_size(folder: &Path) -> io::Result<u64> {
     note.lines().nth(1).and_then(|line| line.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// The index of the first entry that is kept: those before it were pruned.
+pub(super) fn minimum(folder: &Path) -> io::Result<u64> {
+    match fs::read_to_string(folder.join("minimum")) {
+        Err(error) if is_missing(&error) => Ok(0),
+        other => other?.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "`minimum` cannot be read")),
+    }
+}
+
 fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }
@@ -75,6 +83,8 @@ pub(super) fn bundle(folder: &Path, n: u64, size: &mut u64) -> io::Result<(Vec<u
 
 /// Gives `each` every entry from index `from` on that is durable when this begins, ascending, until it breaks.
 pub fn read(folder: &Path, from: u64, mut each: impl FnMut(Record) -> ControlFlow<()>) -> io::Result<()> {
+    // What was pruned is not there to be read.
+    let from = from.max(minimum(folder)?);
     // The journal first: whatever leaves it meanwhile is then under the checkpoint read after it.
     let tail = journal(folder)?;
     let mut next = from;
@@ -110,15 +120,16 @@ pub fn read(folder: &Path, from: u64, mut each: impl FnMut(Record) -> ControlFlo
 pub(super) struct Bundles {
     folder: PathBuf,
     size: u64,
+    minimum: u64,
     kept: Option<(u64, Vec<u8>)>,
 }
 
 impl Bundles {
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        Ok(Self { folder: folder.to_owned(), size: signed_size(folder)?, kept: None })
+        Ok(Self { folder: folder.to_owned(), size: signed_size(folder)?, minimum: minimum(folder)?, kept: None })
     }
 
-    /// None beyond the signed log.
+    /// None beyond the signed log, and before what is kept of it.
     pub(super) fn record(&mut self, index: u64) -> io::Result<Option<Record>> {
         let n = index / 256;
         let position = usize::try_from(index % 256).unwrap_or(0);
@@ -132,7 +143,7 @@ impl Bundles {
         if index >= self.size {
             self.size = signed_size(&self.folder)?;
         }
-        if index >= self.size {
+        if index >= self.size || index < self.minimum {
             return Ok(None);
         }
         let (bytes, _) = bundle(&self.folder, n, &mut self.size)?;
@@ -146,7 +157,7 @@ impl Bundles {
 pub(super) fn first_at(folder: &Path, time: Timestamp) -> io::Result<u64> {
     let time = time_text(time);
     let mut bundles = Bundles::open(folder)?;
-    let (mut low, mut high) = (0, bundles.size.div_ceil(256));
+    let (mut low, mut high) = (bundles.minimum / 256, bundles.size.div_ceil(256));
     while low < high {
         let middle = u64::midpoint(low, high);
         let record = bundles.record(middle * 256)?;
@@ -253,7 +264,7 @@ pub(super) fn day_counts(folder: &Path, since: Timestamp) -> io::Result<HashMap<
     let since = time_text(since);
     let mut counts = HashMap::new();
     let mut size = signed_size(folder)?;
-    for n in (0..size.div_ceil(256)).rev() {
+    for n in (minimum(folder)? / 256..size.div_ceil(256)).rev() {
         let (bytes, width) = bundle(folder, n, &mut size)?;
         let mut earlier = false;
         for entry in entries(&bytes).take(width) {

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -36,6 +36,9 @@ pub(super) struct Shared {
     changed: Condvar,
     fault: OnceLock<Fault>,
     published: Mutex<Published>,
+    /// The batch on its way to the disk, and since when.
+    writing: Mutex<Option<(Arc<Ticket>, Instant)>>,
+    pub(super) stalled: AtomicBool,
     /// Entries of one batch stay below so many bytes, so that it fits a journal file.
     most_batch: usize,
     pub(super) size: AtomicU64,
@@ -80,6 +83,8 @@ enum TicketState {
     Waiting(Vec<Waker>),
     Durable(Arc<Sealed>, Timestamp),
     Failed,
+    /// The disk takes too long; whether the entry becomes durable is not known.
+    Late,
 }
 
 impl Ticket {
@@ -101,6 +106,10 @@ impl Ticket {
     pub(super) fn failed(&self) {
         self.end(TicketState::Failed);
     }
+
+    fn late(&self) {
+        self.end(TicketState::Late);
+    }
 }
 
 impl Shared {
@@ -111,6 +120,8 @@ impl Shared {
             changed: Condvar::new(),
             fault: OnceLock::new(),
             published: Mutex::new(Published { note: Arc::new(checkpoint), size: next, wakers: Vec::new() }),
+            writing: Mutex::new(None),
+            stalled: AtomicBool::new(false),
             most_batch,
             size: AtomicU64::new(next),
             batches: AtomicU64::new(0),
@@ -141,6 +152,34 @@ impl Shared {
         waiting.iter().for_each(|batch| batch.ticket.failed());
         self.changed.notify_all();
         std::mem::take(&mut self.published().wakers).into_iter().for_each(Waker::wake);
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Option<(Arc<Ticket>, Instant)>> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn begin_batch(&self, ticket: &Arc<Ticket>) {
+        *self.writing() = Some((ticket.clone(), sys::instant()));
+    }
+
+    /// The disk has answered, whatever it said.
+    pub(super) fn end_batch(&self) {
+        *self.writing() = None;
+        if self.stalled.swap(false, Ordering::Relaxed) {
+            tracing::warn!("the ledger's disk answers again");
+        }
+    }
+
+    /// Where the disk has not answered for so long, those who wait are told, and nobody waits anew until it does. What was
+    /// handed to the disk may still become durable: a share that was refused is then on record, settled as not made.
+    pub(super) fn look_for_stall(&self, patience: Duration) {
+        let late = self.writing().as_ref().filter(|(_, since)| since.elapsed() > patience).map(|(ticket, _)| ticket.clone());
+        let Some(ticket) = late else { return };
+        if !self.stalled.swap(true, Ordering::Relaxed) {
+            tracing::error!(patience = ?patience, "the ledger's disk does not answer: no share until it does");
+        }
+        ticket.late();
+        self.lock().waiting.iter().for_each(|batch| batch.ticket.late());
     }
 
     fn published(&self) -> MutexGuard<'_, Published> {
@@ -193,6 +232,8 @@ impl Shared {
             Err(Unavailable::Poisoned)
         } else if state.closing {
             Err(Unavailable::Closing)
+        } else if self.stalled.load(Ordering::Relaxed) {
+            Err(Unavailable::Stalled)
         } else if state.entries + state.reserved >= MOST_ENTRIES || state.bytes + bytes > MOST_BYTES {
             Err(Unavailable::Overloaded)
         } else {
@@ -293,6 +334,7 @@ impl Future for Pending {
                 Poll::Ready(leaf.map(|leaf| Committed { index, leaf, time: *time, position, sealed: sealed.clone() }))
             }
             TicketState::Failed => Poll::Ready(Err(Unavailable::Poisoned)),
+            TicketState::Late => Poll::Ready(Err(Unavailable::Stalled)),
             TicketState::Waiting(wakers) => {
                 match this.waker.and_then(|at| wakers.get_mut(at)) {
                     Some(waker) => waker.clone_from(context.waker()),

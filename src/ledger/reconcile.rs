@@ -122,7 +122,7 @@ impl Shares {
                         share.outcome = serde_json::from_slice::<Members>(&record.entry).unwrap_or_default().outcome;
                     }
                 }
-                Effect::Nothing => {}
+                Effect::Erases | Effect::Nothing => {}
             }
             ControlFlow::Continue(())
         })?;
@@ -172,12 +172,15 @@ impl Shares {
         }
         // Settled and denied entries have receipts too, and so have shares outside the period.
         outside.sort_by_key(|(_, receipt)| receipt.index);
+        let mut bundles = query::Bundles::open(folder)?;
         for (place, receipt) in outside {
-            let mut leaf = None;
-            query::read(folder, receipt.index, |record| {
-                leaf = Some(record.leaf);
-                ControlFlow::Break(())
-            })?;
+            let mut leaf = bundles.record(receipt.index)?.map(|record| record.leaf);
+            if leaf.is_none() {
+                query::read(folder, receipt.index, |record| {
+                    leaf = (record.index == receipt.index).then_some(record.leaf);
+                    ControlFlow::Break(())
+                })?;
+            }
             match leaf {
                 Some(leaf) if leaf == receipt.leaf => side.matched += 1,
                 Some(_) => side.unrecorded.add((place, "other_entry")),

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::checkpoint::{self, Publisher};
 use super::entry::{Effect, Gist};
 use super::journal::{ALIGN, Batch, Frame, MAGIC, entries, read_frame, segments};
-use super::keys::Signer;
+use super::keys::LogKeys;
 use super::tree::{Tree, read_tile, root_at};
 use super::volume::Volume;
 use super::writer::apply;
@@ -26,6 +26,16 @@ pub(super) struct Recovered {
     pub(super) open: BTreeSet<u64>,
     pub(super) last: Timestamp,
     pub(super) log: [u8; 32],
+    /// The verifier key that signed until now, where that was another.
+    pub(super) changed_from: Option<String>,
+}
+
+fn not_ours(path: &Path) -> OpenError {
+    OpenError::refused(
+        path,
+        "不是以本网关的名称和密钥签名的；如已更换密钥，请在 `keys_old` 中列出原来的核验公钥",
+        "it is not signed with this gateway's name and key; after a change of keys, name the old verifier key in `keys_old`",
+    )
 }
 
 /// Whether there is nothing yet: no folder, or an empty one.
@@ -55,21 +65,21 @@ fn sync_if_named(folder: &Path) -> io::Result<()> {
 }
 
 /// Lays out an empty ledger; its checkpoint, over no entries, comes last and makes it one.
-pub(super) fn create(config: &Config, signer: &Signer, volume: &dyn Volume) -> Result<(), OpenError> {
+pub(super) fn create(config: &Config, keys: &LogKeys, volume: &dyn Volume) -> Result<(), OpenError> {
     let failed = |path: PathBuf| move |error: io::Error| OpenError::io(&path, &error);
     for name in ["journal", "tile", "tile/entries", "salts", "snapshots"] {
         let path = config.folder.join(name);
         fs::create_dir_all(&path).map_err(failed(path.clone()))?;
     }
     let key = config.folder.join("log.vkey");
-    volume.replace(&key, format!("{}\n", signer.verifier_key()).as_bytes()).map_err(failed(key.clone()))?;
-    let note = signer.sign(&checkpoint::text(&config.name, 0, &Tree::default().root()));
+    volume.replace(&key, keys.history().as_bytes()).map_err(failed(key.clone()))?;
+    let note = keys.signer.sign(&checkpoint::text(&config.name, 0, &Tree::default().root()));
     let path = config.folder.join("checkpoint");
     volume.replace(&path, &note).map_err(failed(path.clone()))
 }
 
 /// Reads the ledger back, brings the journal's tail into the tree and signs it.
-pub(super) fn recover(config: &Config, signer: Arc<Signer>, volume: Arc<dyn Volume>, created: bool) -> Result<Recovered, OpenError> {
+pub(super) fn recover(config: &Config, keys: &LogKeys, volume: Arc<dyn Volume>, created: bool) -> Result<Recovered, OpenError> {
     let folder = &config.folder;
     let path = folder.join("checkpoint");
     let note = fs::read(&path).map_err(|error| match error.kind() {
@@ -80,16 +90,14 @@ pub(super) fn recover(config: &Config, signer: Arc<Signer>, volume: Arc<dyn Volu
         ),
         _ => OpenError::io(&path, &error),
     })?;
-    let wrong = || {
-        OpenError::refused(&path, "检查点不是以本网关的名称和密钥签名的", "the checkpoint is not signed with this gateway's name and key")
-    };
-    let (size, root) = checkpoint::read(&signer, &config.name, &note).ok_or_else(wrong)?;
+    let read = checkpoint::read(keys, &note).ok_or_else(|| not_ours(&path))?;
+    let (size, root, changed_from) = (read.size, read.root, read.by.map(|key| key.verifier_key().to_owned()));
     let mut tree = Tree::read(folder, size).map_err(|error| OpenError::io(&folder.join("tile"), &error))?;
     if tree.root() != root {
         return Err(OpenError::refused(&folder.join("tile"), "哈希树与检查点不符", "the tiles do not have the checkpoint's root"));
     }
-    let log = signer.log_id();
-    let mut tail = Tail { folder, volume: &*volume, size, tree: &mut tree, log, next: None, open: BTreeSet::new() };
+    let log = keys.signer.log_id();
+    let mut tail = Tail { folder, volume: &*volume, size, tree: &mut tree, keys, log, next: None, open: BTreeSet::new() };
     tail.replay(created)?;
     let open = std::mem::take(&mut tail.open);
     let last = last_time(folder, &tree)?;
@@ -98,15 +106,20 @@ pub(super) fn recover(config: &Config, signer: Arc<Signer>, volume: Arc<dyn Volu
         name: config.name.clone(),
         copy: config.checkpoint_copy.clone(),
         interval: config.checkpoint_interval,
-        signer,
+        signer: keys.signer.clone(),
         tree,
         volume,
     };
     // The tail stands in tiles before anything is built on it: a batch whose sync failed may be in the cache alone.
     publisher.tree.flush(folder, &*publisher.volume).map_err(|(path, error)| OpenError::io(&path, &error))?;
-    check_copy(config, &publisher)?;
+    check_copy(config, keys, &publisher)?;
+    // Auditors know a key before anything is signed with it.
+    let path = folder.join("log.vkey");
+    if fs::read_to_string(&path).ok().as_deref() != Some(&keys.history()) {
+        publisher.volume.replace(&path, keys.history().as_bytes()).map_err(|error| OpenError::io(&path, &error))?;
+    }
     let note = publisher.checkpoint().map_err(|(path, error)| OpenError::io(&path, &error))?;
-    Ok(Recovered { publisher, note, open, last, log })
+    Ok(Recovered { publisher, note, open, last, log, changed_from })
 }
 
 /// The journal being replayed.
@@ -116,6 +129,8 @@ struct Tail<'a> {
     /// The checkpoint's size: batches below it are in the tree.
     size: u64,
     tree: &'a mut Tree,
+    keys: &'a LogKeys,
+    /// The id of the file being replayed.
     log: [u8; 32],
     /// The index that must come next.
     next: Option<u64>,
@@ -164,9 +179,10 @@ impl Tail<'_> {
     }
 
     fn begin(&mut self, path: &Path, first: u64, log: [u8; 32], open: Vec<u64>) -> Result<(), OpenError> {
-        if log != self.log {
+        if !self.keys.knows(&log) {
             return Err(OpenError::refused(path, "日志属于另一个台账", "the journal belongs to another log"));
         }
+        self.log = log;
         match self.next {
             None if first <= self.size => {
                 self.open = open.into_iter().collect();
@@ -220,34 +236,37 @@ fn last_time(folder: &Path, tree: &Tree) -> Result<Timestamp, OpenError> {
     time.ok_or_else(|| OpenError::refused(&folder.join("tile/entries"), "最后一条记录没有时间", "the last entry has no time"))
 }
 
+/// A log that went on from an older state would contradict what it signed.
+const WAY_OUT_ZH: &str =
+    "请恢复较新的台账目录（连同 journal/）；若已丢失，请原样封存此目录，另以新的网关名称和密钥建立台账，并告知各需求部门与见证方";
+const WAY_OUT_EN: &str = "put the newer folder back, journal/ included; if that is lost, keep this folder as it is, begin a ledger under a new gateway name and key, and tell requesters and witnesses";
+
 /// A log that is shorter than its checkpoint's copy was cut; one with another root was replaced.
-fn check_copy(config: &Config, publisher: &Publisher) -> Result<(), OpenError> {
+fn check_copy(config: &Config, keys: &LogKeys, publisher: &Publisher) -> Result<(), OpenError> {
     let Some(path) = &config.checkpoint_copy else { return Ok(()) };
     let note = match fs::read(path) {
         Ok(note) => note,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(OpenError::io(path, &error)),
     };
-    let wrong = || {
-        OpenError::refused(
-            path,
-            "检查点副本不是以本网关的名称和密钥签名的",
-            "the checkpoint copy is not signed with this gateway's name and key",
-        )
-    };
-    let (size, root) = checkpoint::read(&publisher.signer, &config.name, &note).ok_or_else(wrong)?;
+    let read = checkpoint::read(keys, &note).ok_or_else(|| not_ours(path))?;
+    let (size, root) = (read.size, read.root);
     if size > publisher.tree.size() {
         let written = publisher.tree.size();
         return Err(OpenError::refused(
             path,
-            &format!("台账只有 {written} 条，短于检查点副本的 {size} 条"),
-            &format!("the log has {written} entries, fewer than the {size} of the checkpoint copy"),
+            &format!("台账只有 {written} 条，短于检查点副本的 {size} 条；{WAY_OUT_ZH}"),
+            &format!("the log has {written} entries, fewer than the {size} of the checkpoint copy; {WAY_OUT_EN}"),
         ));
     }
     let own = root_at(&config.folder, size, publisher.tree.size()).map_err(|error| OpenError::io(&config.folder.join("tile"), &error))?;
-    (own == root)
-        .then_some(())
-        .ok_or_else(|| OpenError::refused(path, "台账与检查点副本不一致", "the log is inconsistent with the checkpoint copy"))
+    (own == root).then_some(()).ok_or_else(|| {
+        OpenError::refused(
+            path,
+            &format!("台账与检查点副本不一致；{WAY_OUT_ZH}"),
+            &format!("the log is inconsistent with the checkpoint copy; {WAY_OUT_EN}"),
+        )
+    })
 }
 
 /// Whether an entry opens a share; for counts.

@@ -23,6 +23,8 @@ pub(super) use row::{Row, pairs};
 pub(super) trait Store {
     /// How many entries it holds: the index of the next.
     fn end(&self) -> u64;
+    /// The log keeps nothing before this index any more, and neither may the store; it goes on there if it was not so far.
+    fn prune(&mut self, minimum: u64) -> Result<(), Broken>;
     /// Takes the rows that follow, all of them or none.
     fn add(&mut self, rows: &[Row<'_>]) -> Result<(), Broken>;
     /// All that is signed has come: what is better done once than for every row.

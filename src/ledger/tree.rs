@@ -60,7 +60,7 @@ pub fn published(folder: &Path, path: &str) -> Option<PathBuf> {
     let level = if level == "entries" { None } else { Some(level.parse().ok().filter(|level| *level < 64_usize)?) };
     let digits: String = digits.split('/').map(|part| part.strip_prefix('x').unwrap_or(part)).collect();
     let file = tile_path(folder, level, digits.parse().ok()?, width);
-    (folder.join(path) == file && !path.contains("//")).then_some(file)
+    (file.strip_prefix(folder).ok()?.to_str() == Some(path)).then_some(file)
 }
 
 /// Reads a tile of at least `width`: itself, or the full one that came after it.

@@ -96,6 +96,7 @@ fn judge(folder: &Path, keys: &Keys, options: &Options<'_>, report: &mut Report)
         };
         let read = Edge::read(folder, signed.size).and_then(|edge| {
             let tail = Tail::read(folder)?;
+            tail.reaches(signed.size)?;
             tail.after(signed.size).map(drop)?;
             Ok((edge, tail))
         });

@@ -28,7 +28,7 @@ pub(super) fn apply(open: &mut BTreeSet<u64>, index: u64, effect: Effect) {
         Effect::Closes(granted) => {
             open.remove(&granted);
         }
-        Effect::Nothing => {}
+        Effect::Erases | Effect::Nothing => {}
     }
 }
 
@@ -56,7 +56,9 @@ impl Writer {
         while let Some(waiting) = shared.next() {
             let ticket = waiting.ticket.clone();
             // Whatever happens in there, those who wait are told; after a panic nothing is known of the disk.
+            shared.begin_batch(&ticket);
             let committed = catch_unwind(AssertUnwindSafe(|| self.commit(waiting, shared)));
+            shared.end_batch();
             match committed.unwrap_or_else(|_| Err((PathBuf::from("writer"), io::Error::other("the writer panicked")))) {
                 Ok(batch) => {
                     ticket.durable(batch.clone(), self.last);
@@ -86,6 +88,10 @@ impl Writer {
         if effects.contains(&Effect::Opens) {
             // Where the thread is behind, whoever needs the signature makes it.
             let _ = self.signing.try_send(sealed.clone());
+        }
+        if effects.contains(&Effect::Erases) {
+            // Salts stand in the journal too: its files up to here go with the next checkpoint.
+            self.journal.roll(&*self.volume, sealed.batch.first, &self.open)?;
         }
         let begun = sys::instant();
         self.journal.commit(&*self.volume, &sealed.batch, &self.open)?;

@@ -38,7 +38,7 @@ fn every_step_comes_out_as_told() {
         assert_eq!(step["ok"], true, "{step:#}");
     }
     let steps: Vec<&str> = told.iter().filter_map(|line| line["step"].as_str()).collect();
-    assert_eq!(steps, ["1", "2a", "2b", "2c", "3", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "7", "8", "9"]);
+    assert_eq!(steps, ["1", "2a", "2b", "2c", "3", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "7", "8", "9", "10"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     for token in ["housing", "housing-operator", "patrol", "flood", "stats", "stranger"] {
         assert!(folder.0.join(format!("tokens/{token}.jwt")).is_file());

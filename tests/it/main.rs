@@ -20,6 +20,7 @@ mod disk;
 mod explain;
 mod format;
 mod identity;
+mod interop;
 mod loader;
 mod origin;
 mod receipts;

@@ -64,7 +64,7 @@ async fn whoever_looks_a_person_up_is_recorded_and_the_number_is_nowhere() {
     // The trace of a lookup is not itself found by it.
     assert_eq!(lines(&about(&world, NUMBER, &[])).len(), 3);
     gateway.stop();
-    world.verify();
+    assert_eq!(world.verify()["register"], "equal");
     for (name, content) in world.folder.files() {
         if name.starts_with("ledger/") || name == "gateway.log" {
             assert!(!content.windows(NUMBER.len()).any(|window| window == NUMBER.as_bytes()), "{name}");

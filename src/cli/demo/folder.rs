@@ -14,7 +14,20 @@ use crate::sys;
 const MARKER: &str = ".kanhe-demo";
 
 /// All that a demo writes at the top of its folder.
-const MADE: [&str; 10] = ["certs", "secrets", "policies", "ledger", "ledger-copy", "full", "tokens", "kanhe.toml", "ca.pem", "gateway.log"];
+const MADE: [&str; 12] = [
+    "certs",
+    "secrets",
+    "policies",
+    "ledger",
+    "ledger-copy",
+    "ledger-forged",
+    "kept-receipt.txt",
+    "full",
+    "tokens",
+    "kanhe.toml",
+    "ca.pem",
+    "gateway.log",
+];
 
 /// A folder that this demo alone writes in.
 pub(super) struct Folder {

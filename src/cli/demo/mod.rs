@@ -5,6 +5,7 @@
 mod client;
 mod config;
 mod folder;
+mod forger;
 mod gateway;
 mod http;
 mod issuer;

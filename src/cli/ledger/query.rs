@@ -200,7 +200,7 @@ fn filter(args: QueryArgs, keys: Option<&SubjectKeys>) -> Result<Filter, Trouble
 }
 
 /// The first line of standard input, as the gateway takes subjects: trimmed and upper-cased.
-fn read_number() -> Result<String, Trouble> {
+pub(super) fn read_number() -> Result<String, Trouble> {
     let mut line = String::new();
     match io::stdin().lock().read_line(&mut line) {
         Ok(_) if !line.trim().is_empty() => Ok(line.trim().to_uppercase()),

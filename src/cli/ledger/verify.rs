@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::Trouble;
 use crate::cli::{Exit, Format, Settings, open_config};
 use crate::lang::Text;
+use crate::ledger::register;
 use crate::ledger::verify::content::{self, Matches};
 use crate::ledger::verify::receipt::{self, Finding, Question};
-use crate::ledger::verify::{Keys, Options, Witness, verify};
+use crate::ledger::verify::{Bad, Keys, Options, Report, Witness, verify};
 
 /// What is to be judged.
 #[derive(Debug, Args)]
@@ -105,10 +106,12 @@ fn whole(args: &VerifyArgs, settings: &Settings) -> Result<Exit, Trouble> {
         // Whoever watches sees the result in place of the progress.
         let _ = write!(io::stderr().lock(), "\r\x1b[K");
     }
-    let report = report.map_err(Trouble::reading(&folder))?;
+    let mut report = report.map_err(Trouble::reading(&folder))?;
+    let register = if report.first_bad.is_none() { registered(&folder, &mut report) } else { "not_judged" };
     let bad = report.first_bad.as_ref().map(|bad| json!({"index": bad.index, "reason": bad.reason.get(settings.lang)}));
     let value = json!({
         "ok": bad.is_none(), "size": report.size, "root": report.root, "first_bad": bad, "minimum": report.minimum, "open": report.open,
+        "register": register,
     });
     let (size, root, open) = (report.size, &report.root, report.open);
     let text = match &report.first_bad {
@@ -127,6 +130,24 @@ fn whole(args: &VerifyArgs, settings: &Settings) -> Result<Exit, Trouble> {
     };
     print(&value, &text, settings)?;
     Ok(if report.first_bad.is_none() { Exit::Yes } else { Exit::No })
+}
+
+/// Judges the register of a log that holds. One that cannot be used says nothing wrong: it is derived, and made anew.
+fn registered(folder: &Path, report: &mut Report) -> &'static str {
+    if !folder.join("register.sqlite").exists() {
+        return "absent";
+    }
+    match register::check(folder, |_| {}) {
+        Ok(None) if matches!(register::Reader::open(folder), Ok(Some(_))) => "equal",
+        Ok(None) => "being_made",
+        Ok(Some((index, what))) => {
+            let en = format!("the register does not say what the log says ({what}): `kanhe ledger reindex` makes it anew");
+            let reason = Text::new(format!("登记库与台账不符（{what}）：`kanhe ledger reindex` 可重建"), en);
+            report.first_bad = Some(Bad { index, reason });
+            "differs"
+        }
+        Err(_) => "unusable",
+    }
 }
 
 fn show_progress(done: u64, of: u64, settings: &Settings) {
@@ -161,14 +182,16 @@ fn told(finding: &Finding) -> Text {
         en.push(format!("{}  {en_text}", if holds { "yes" } else { "no " }));
     };
     say(finding.signed, "已签名：台账签署了这条记录".to_owned(), "signed: the log put its name to the entry".to_owned());
-    let size = finding.included.map_or_else(String::new, |size| size.to_string());
+    let (of_zh, of_en) = finding.included.map_or_else(Default::default, |size| (format!("（{size} 条）"), format!(" over {size} entries")));
     say(
         finding.included.is_some(),
-        format!("已收录：在签名的 {size} 条记录之中"),
-        format!("included: the entry is among the {size} entries of a signed checkpoint"),
+        format!("已收录：在签名的检查点之下{of_zh}"),
+        format!("included: the entry is under a signed checkpoint{of_en}"),
     );
     let names = finding.witnessed.join(", ");
-    say(!finding.witnessed.is_empty(), format!("已见证：{names}"), format!("witnessed: {names}"));
+    let by = if names.is_empty() { "by no witness that was named".to_owned() } else { format!("by {names}") };
+    let by_zh = if names.is_empty() { "没有指定的见证方会签" } else { &names };
+    say(!finding.witnessed.is_empty(), format!("已见证：{by_zh}"), format!("witnessed: {by}"));
     if finding.exposed {
         zh.push("台账与其签名自相矛盾：回执即证据，请妥善保存并报告主管部门".to_owned());
         en.push("the log contradicts what it signed: keep the receipt, it is the evidence, and tell the authority".to_owned());

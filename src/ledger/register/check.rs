@@ -16,9 +16,10 @@ use super::{Broken, Reader};
 pub fn check(folder: &Path, mut each: impl FnMut(u64)) -> Result<Option<(u64, String)>, Broken> {
     let Some(reader) = Reader::open(folder)? else { return Ok(None) };
     let tables = Tables { words: reader.texts("words")?, shapes: reader.texts("shapes")?, sets: reader.texts("sets")? };
-    let mut statement = reader.connection().prepare("SELECT * FROM entries ORDER BY idx")?;
+    let mut statement = reader.connection().prepare("SELECT * FROM entries WHERE idx >= ?1 ORDER BY idx")?;
     let mut settling = reader.connection().prepare("SELECT settled, outcome, records, bytes FROM entries WHERE idx = ?1")?;
-    let mut rows = statement.query([])?;
+    let minimum = query::minimum(folder)?;
+    let mut rows = statement.query([signed(minimum)])?;
     let (mut bad, mut failed, mut settled, mut next) = (None, None, 0_u64, 0);
     query::read(folder, 0, |record| {
         next = record.index;
@@ -36,7 +37,7 @@ pub fn check(folder: &Path, mut each: impl FnMut(u64)) -> Result<Option<(u64, St
                 Ok(same)
             })
         };
-        match (differs, row.members.receipt_of.map(share).transpose()) {
+        match (differs, row.members.receipt_of.filter(|granted| *granted >= minimum).map(share).transpose()) {
             (Ok(None), Ok(None)) => {}
             (Ok(None), Ok(Some(true))) => settled += 1,
             (Ok(None), Ok(Some(false))) => bad = Some((record.index, "its share is not registered as settled by it".to_owned())),

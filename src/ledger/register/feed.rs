@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::super::journal::{entries, leaf};
-use super::super::query::{Bundles, bundle, signed_size};
+use super::super::query::{Bundles, bundle, minimum, signed_size};
 use super::sqlite::{self, Sqlite};
 use super::{Broken, Row, Store};
 
@@ -136,6 +136,7 @@ fn open(folder: &Path) -> Result<Sqlite, Broken> {
 /// Brings `store` up to the signed log; `each` is told of its end and the log's after every step, and may stop it.
 pub(in super::super) fn catch_up(folder: &Path, store: &mut impl Store, mut each: impl FnMut(u64, u64) -> bool) -> Result<(), Broken> {
     let mut size = signed_size(folder)?;
+    store.prune(minimum(folder)?)?;
     while store.end() < size {
         let end = store.end();
         let first = end / 256;

@@ -85,6 +85,7 @@ impl Once {
 pub(super) struct Sqlite {
     connection: Connection,
     end: u64,
+    minimum: u64,
     indexed: bool,
     words: Once,
     shapes: Once,
@@ -116,7 +117,7 @@ impl Sqlite {
             return Err(Broken { why: format!("the register's entry {} is not the log's", end - 1), anew: true });
         }
         let (words, shapes, plans, sets) = Default::default();
-        Ok(Self { connection, end, indexed: form == FORM, words, shapes, plans, sets })
+        Ok(Self { connection, end, minimum: 0, indexed: form == FORM, words, shapes, plans, sets })
     }
 
     fn forget(&mut self) {
@@ -208,6 +209,20 @@ fn set(tx: &Transaction<'_>, sets: &mut Once, members: &Members<'_>) -> Result<O
 impl Store for Sqlite {
     fn end(&self) -> u64 {
         self.end
+    }
+
+    fn prune(&mut self, minimum: u64) -> Result<(), Broken> {
+        if minimum == self.minimum {
+            return Ok(());
+        }
+        let tx = self.connection.transaction()?;
+        tx.execute("DELETE FROM entries WHERE idx < ?1", [signed(minimum)])?;
+        if self.end < minimum {
+            tx.execute("UPDATE log SET \"end\" = ?1, leaf = NULL", [signed(minimum)])?;
+        }
+        tx.commit()?;
+        (self.minimum, self.end) = (minimum, self.end.max(minimum));
+        Ok(())
     }
 
     fn add(&mut self, rows: &[Row<'_>]) -> Result<(), Broken> {

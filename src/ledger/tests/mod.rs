@@ -14,12 +14,14 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use super::entry::{Draft, Event, Settled, Share};
 use super::*;
 
+mod corruption;
 mod evidence;
 mod faults;
 mod files;
 mod inbox;
 mod recovery;
 mod register;
+mod retention;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -58,6 +60,9 @@ impl Place {
             subject_keys_old: Vec::new(),
             checkpoint_interval: Duration::from_millis(20),
             checkpoint_copy: None,
+            keys_old: Vec::new(),
+            commit_timeout: Duration::from_secs(60),
+            retention: crate::written::units::Years(3),
             register: config::Register::Off,
             witnesses: crate::ledger::witness::Witnesses::default(),
         }

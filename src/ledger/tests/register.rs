@@ -266,6 +266,11 @@ impl Store for Flaky {
         self.taken.len() as u64
     }
 
+    fn prune(&mut self, minimum: u64) -> Result<(), Broken> {
+        assert_eq!(minimum, 0);
+        Ok(())
+    }
+
     fn add(&mut self, rows: &[Row<'_>]) -> Result<(), Broken> {
         self.rounds += 1;
         if self.rounds.is_multiple_of(2) {
@@ -310,5 +315,37 @@ fn an_administrative_entry_is_found_by_its_kind() {
     for member in [("kind", "ledger.read"), ("id", &*id)] {
         let filter = Filter { members: vec![(member.0, member.1.to_owned())], ..Filter::default() };
         assert_eq!(found(&config, Some(&reader), &filter, 0, 9).len(), 1);
+    }
+}
+
+#[test]
+fn what_was_pruned_leaves_the_register_too() {
+    let place = Place::new();
+    let config = registered(&place);
+    let ledger = Ledger::open(&config, true).unwrap();
+    fill(&ledger, 500, &mut Dice(4));
+    caught_up(&ledger, &config);
+    drop(ledger);
+    let kept: Vec<Record> = all(&config.folder).into_iter().filter(|record| record.index >= 512).collect();
+    fs::write(config.folder.join("minimum"), "512\n").unwrap();
+    for n in 0..2 {
+        fs::remove_file(config.folder.join(format!("tile/entries/{n:03}"))).unwrap();
+    }
+    let asked = |reader: Option<&Reader>| found(&config, reader, &Filter::default(), 0, usize::MAX);
+    let reader = Reader::open(&config.folder).unwrap().unwrap();
+    assert_eq!((asked(Some(&reader)), asked(None)), (kept.clone(), kept.clone()));
+    drop(reader);
+    let ledger = Ledger::open(&config, false).unwrap();
+    caught_up(&ledger, &config);
+    drop(ledger);
+    // As it is after pruning, and made anew: it begins with what is kept.
+    for _ in 0..2 {
+        let reader = Reader::open(&config.folder).unwrap().unwrap();
+        let everything = Filter::default();
+        assert_eq!(reader.count(&everything, 0).unwrap(), (reader.end() - 512, reader.end()));
+        assert_eq!(asked(Some(&reader)), all(&config.folder));
+        assert_eq!(register::check(&config.folder, |_| {}).unwrap(), None);
+        drop(reader);
+        register::rebuild(&config.folder, |_, _| true).unwrap();
     }
 }

@@ -9,7 +9,11 @@ use tlog_tiles::record_hash;
 use super::Bad;
 
 /// The journal's entries by index.
-pub(super) struct Tail(BTreeMap<u64, Vec<u8>>);
+pub(super) struct Tail {
+    entries: BTreeMap<u64, Vec<u8>>,
+    /// The index after its last entry; none where there is no journal, as in a copy of the log alone.
+    end: Option<u64>,
+}
 
 fn big_endian(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
     bytes.get(at..at + length).map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
@@ -53,14 +57,18 @@ impl Tail {
     pub(super) fn read(folder: &Path) -> Result<Self, Bad> {
         let trouble = |error: std::io::Error| Bad::new(0, format!("`journal`：{error}"), format!("`journal`: {error}"));
         let mut paths = Vec::new();
-        for file in fs::read_dir(folder.join("journal")).map_err(trouble)? {
+        let files = match fs::read_dir(folder.join("journal")) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            other => Some(other.map_err(trouble)?),
+        };
+        for file in files.into_iter().flatten() {
             let path = file.map_err(trouble)?.path();
             if path.extension().is_some_and(|extension| extension == "seg") {
                 paths.push(path);
             }
         }
         paths.sort();
-        let mut tail = Self(BTreeMap::new());
+        let mut tail = Self { entries: BTreeMap::new(), end: None };
         for path in paths {
             match fs::read(&path) {
                 Ok(bytes) => tail.segment(&bytes)?,
@@ -78,15 +86,17 @@ impl Tail {
         while let Some((kind, first, body, length)) = frame(rest) {
             if kind == 1 {
                 log = body.get(..32).unwrap_or_default();
+                self.end = self.end.max(Some(first));
                 if check(&[log, rest.get(..28).unwrap_or_default(), body]) != rest.get(28..60).unwrap_or_default() {
                     return Err(Bad::new(first, "日志文件头已损坏", "the journal file's head is damaged"));
                 }
             } else if let Some(entries) = batch(rest, log, body) {
-                self.0.extend((first..).zip(entries.into_iter().map(<[u8]>::to_vec)));
+                self.entries.extend((first..).zip(entries.into_iter().map(<[u8]>::to_vec)));
+                self.end = self.entries.last_key_value().map(|(last, _)| last + 1).max(self.end);
             } else {
                 break;
             }
-            next = self.0.last_key_value().map_or(first, |(last, _)| last + 1);
+            next = self.entries.last_key_value().map_or(first, |(last, _)| last + 1);
             rest = rest.get(length..).unwrap_or_default();
         }
         let whole = |part: &[u8]| frame(part).is_some_and(|(kind, _, body, _)| kind == 2 && batch(part, log, body).is_some());
@@ -99,12 +109,20 @@ impl Tail {
 
     /// The entry that the journal holds under `index`.
     pub(super) fn entry(&self, index: u64) -> Option<&[u8]> {
-        self.0.get(&index).map(Vec::as_slice)
+        self.entries.get(&index).map(Vec::as_slice)
+    }
+
+    /// A journal that ends before what was signed has lost its end.
+    pub(super) fn reaches(&self, size: u64) -> Result<(), Bad> {
+        match self.end.filter(|end| *end < size) {
+            Some(end) => Err(Bad::new(end, "日志早于检查点结束", "the journal ends before the checkpoint")),
+            None => Ok(()),
+        }
     }
 
     /// The entries that the signed log does not cover yet, without a gap.
     pub(super) fn after(&self, size: u64) -> Result<Vec<(u64, &[u8])>, Bad> {
-        let entries: Vec<_> = self.0.range(size..).map(|(index, entry)| (*index, entry.as_slice())).collect();
+        let entries: Vec<_> = self.entries.range(size..).map(|(index, entry)| (*index, entry.as_slice())).collect();
         match (size..).zip(&entries).find(|(expected, (index, _))| expected != index) {
             Some((expected, _)) => Err(Bad::new(expected, "日志中缺少此条", "the entry is missing from the journal")),
             None => Ok(entries),

@@ -1,4 +1,4 @@
-//! Steps 8 and 9: who asked about me, and what happens to a ledger that somebody changed.
+//! Steps 8 to 10: who asked about me, and what happens to a ledger that somebody changed, or wrote anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::super::Trouble;
 use super::super::folder::{cannot_write, copy};
+use super::super::forger::forge;
 use super::super::gateway::Printed;
 use super::super::people::applicant;
 use super::step::{Step, text};
@@ -15,7 +16,7 @@ use super::{Scene, Stage, population_in_full};
 use crate::sys;
 
 /// In the order told.
-pub(super) static SCENES: [Scene; 2] = [
+pub(super) static SCENES: [Scene; 3] = [
     (
         "8",
         ("谁查询过我？", "who asked about me?"),
@@ -30,6 +31,18 @@ pub(super) static SCENES: [Scene; 2] = [
         ("共享台账副本被改动一个字节：验证指出该条", "one byte changed in a copy of the ledger: verify names the entry"),
         ("原件验证通过，副本不通过。", "The original verifies, the copy does not."),
         tampered,
+    ),
+    (
+        "10",
+        (
+            "运维人员删去一次提供并重新签名：需求部门留存的回执揭穿",
+            "an operator deletes a share and signs the log anew: the kept receipt exposes it",
+        ),
+        (
+            "掌握密钥的人可以做出自身毫无破绽的台账；需求系统手中的签名回执与之矛盾。",
+            "Whoever holds the key can make a log without fault in itself; the signed receipt in the requester's hands contradicts it.",
+        ),
+        rewritten,
     ),
 ];
 
@@ -75,6 +88,38 @@ fn tampered(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
     let verdict: Value = serde_json::from_str(&answer.out).unwrap_or_default();
     step.equal("指出该条", "the entry is named", index, &verdict["first_bad"]["index"]);
     step.holds("并说明原因", "with a reason", !text(&verdict["first_bad"]["reason"]).is_empty(), &verdict["first_bad"]["reason"]);
+    Ok(())
+}
+
+fn rewritten(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
+    let victim = stage.call(step, &population_in_full())?;
+    let Some(index) = victim.receipt() else {
+        step.shared(&victim);
+        return Ok(());
+    };
+    stage.folder.write("kept-receipt.txt", &format!("{}\n", victim.field("share-receipt")))?;
+    // Life goes on: whatever is taken out, something else then stands in its place.
+    let later = stage.call(step, &population_in_full())?;
+    wait_for_checkpoint(stage, later.receipt().unwrap_or(index) + 1);
+    let (from, to) = (stage.folder.path("ledger"), stage.folder.path("ledger-forged"));
+    forge(&from, &to, &stage.folder.path("secrets/ledger.key"), index).map_err(|error| cannot_write(&to, &error))?;
+    step.did(
+        format!("{}：第 {index} 条及其结清记录已删去，其余重新排列、重新签名", to.display()),
+        format!("{}: entry {index} and its settlement are gone, the rest put together and signed anew", to.display()),
+    );
+    let (kept, key) = (stage.folder.path("kept-receipt.txt"), from.join("log.vkey"));
+    let [kept, key, from, to] = [kept, key, from, to].map(|path| path.to_string_lossy().into_owned());
+    let printed = stage.run(step, &["ledger", "verify", "--ledger", &to, "--key", &key], "")?;
+    succeeded(step, &printed);
+    let receipt = ["ledger", "verify", "--receipt", &kept, "--key", &key, "--log"];
+    let honest = stage.run(step, &[&receipt[..], &[&from]].concat(), "")?;
+    step.equal("原件守信：退出码", "the original keeps its word: exit code", 0, honest.code.unwrap_or(-1));
+    let forged = stage.run(step, &[&receipt[..], &[&to]].concat(), "")?;
+    step.equal("伪造的台账不守信：退出码", "the forged log does not: exit code", 1, forged.code.unwrap_or(-1));
+    let answer = stage.ask(&[&receipt[..], &[&to, "--format", "json"]].concat(), "")?;
+    let verdict: Value = serde_json::from_str(&answer.out).unwrap_or_default();
+    step.equal("签名成立", "the signature holds", true, &verdict["promises"]["signed"]);
+    step.equal("台账自相矛盾", "the log contradicts itself", true, &verdict["exposed"]);
     Ok(())
 }
 
