@@ -1,5 +1,6 @@
 //! `kanhe policy`: what officers ask of their policies. Each question has a file of its own.
 
+mod diff;
 mod example;
 mod explain;
 mod format;
@@ -38,6 +39,8 @@ enum Command {
     Strict(strict::StrictArgs),
     /// 证明策略永远不会放行什么 · prove what the policies can never allow
     Prove(prove::ProveArgs),
+    /// 比较两个版本会放行什么 · compare what two versions would allow
+    Diff(diff::DiffArgs),
 }
 
 /// Runs the command.
@@ -49,6 +52,7 @@ pub fn run(args: PolicyArgs, settings: &Settings) -> Exit {
         Command::Format(args) => format::run(&args, settings),
         Command::Strict(args) => strict::run(&args, settings),
         Command::Prove(args) => prove::run(&args, settings),
+        Command::Diff(args) => diff::run(&args, settings),
     }
 }
 

@@ -14,7 +14,7 @@ use super::issuer::IssuerConfig;
 use super::json::{Members, NotThatType};
 use super::keys::{self, Key};
 
-pub(super) use claims::{Claims, LEEWAY};
+pub(super) use claims::{CLEARANCE_HIGHEST, Claims, LEEWAY};
 
 /// The longest token that is read, in bytes.
 const TOKEN_LONGEST: usize = 8 << 10;

@@ -23,6 +23,9 @@ pub use authenticate::{Authenticator, StartError};
 pub use issuer::{Binding, ClaimNames, Config, IssuerConfig, JwksSource, RemoteJwks};
 pub use mtls::PeerCertificate;
 
+/// The highest access level of an operator that a token may claim.
+pub const OPERATOR_CLEARANCE_HIGHEST: i64 = jwt::CLEARANCE_HIGHEST;
+
 /// Who asks, for which department, on behalf of which operator. Made by `Authenticator::authenticate` alone.
 #[derive(Debug)]
 pub struct Subject {

@@ -10,13 +10,14 @@
 //! - `explain` tells officers why a call comes out as it does, and what would change that;
 //! - `supposed` binds and decides calls that nobody makes; `suite` runs the officers' test cases on them;
 //! - `prove` holds the policies against the invariants over all requests that the schema admits, by a solver, and
-//!   `reach` looks for a call of the control folder itself that shows the same;
+//!   `reach` looks for a call of the control folder itself that shows the same; `diff` compares two versions alike;
 //! - `format` lays out Cedar files alike.
 
 mod cache;
 mod conform;
 mod context;
 pub mod decide;
+pub mod diff;
 mod entities;
 pub mod explain;
 pub mod format;

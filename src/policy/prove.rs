@@ -3,13 +3,14 @@
 //! solver that runs as a process of its own decides it, and whatever it does not decide (unknown, time over, trouble,
 //! no solver) counts as *not proved*.
 //!
-//! - `solver` finds the program and puts questions to it, each within its time;
+//! - `solver` finds the program and puts questions to it, each within its time; `crew` asks several side by side;
 //! - `study` holds what all questions share and asks them;
 //! - `witness` makes a counterexample readable, and believes it only when Cedar's own authorizer agrees.
 //!
 //! A proof is about the policies: schema, invariants and `*.cedar`. It does not see what binding refuses before any
 //! policy is asked, nor who the caller really is; [`Report::scope`] says so beside every verdict.
 
+mod crew;
 mod report;
 mod solver;
 mod study;
@@ -20,7 +21,6 @@ mod witness;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -31,8 +31,12 @@ use super::{Policies, World};
 use crate::lang::Text;
 use crate::sys;
 use crate::written::Place;
-use solver::{Session, Solver};
-use study::{Question, Said, Study, on_a_big_stack};
+pub(super) use crew::{Crew, on_a_big_stack};
+pub(super) use solver::{Session, Solver};
+pub(super) use study::{Environment, environments, unfit};
+pub(super) use witness::read;
+
+use study::{Said, Study};
 
 /// How to prove.
 pub struct Options<'a> {
@@ -160,7 +164,13 @@ pub fn prove(policies: &Policies, world: World<'_>, options: &Options<'_>) -> Re
         let study = Study::new(policies, world, options);
         let solver = Solver::find(options.solver.as_deref());
         let questions = study.questions();
-        let answers = ask_all(&study, solver.as_ref(), &questions);
+        let crew = Crew { solver: solver.as_ref(), timeout: options.timeout, workers: options.workers, progress: options.progress };
+        let answers = crew.ask(&questions, |session, question| {
+            let from = sys::instant();
+            let said = study.ask(session, *question);
+            (said, from.elapsed())
+        });
+        let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(|| (Said::Unknown(no_answer()), Duration::ZERO))).collect();
         study.report(solver.map(|solver| solver.version), &questions, answers)
     })
     .unwrap_or_else(|| Report {
@@ -178,35 +188,9 @@ fn unanswered(invariant: &super::Invariant) -> Property {
 }
 
 /// What stands where an answer never came: a thread that ends abnormally proves nothing.
-fn no_answer() -> Text {
+pub(super) fn no_answer() -> Text {
     Text::new("没有得到结论：证明程序异常终止", "no answer came: proving ended abnormally")
 }
 
 /// One answer, and how long it took.
 type Answer = (Said, Duration);
-
-/// Puts the questions to as many solvers as there are workers.
-fn ask_all(study: &Study<'_>, solver: Result<&Solver, &Text>, questions: &[Question]) -> Vec<Answer> {
-    let next = AtomicUsize::new(0);
-    let done = AtomicUsize::new(0);
-    let work = || {
-        let mut answers = Vec::new();
-        let mut session = solver.map(|solver| Session::new(solver, study.options.timeout)).map_err(Clone::clone);
-        while let Some((number, question)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, questions.get(n)?))) {
-            let from = sys::instant();
-            let said = study.ask(&mut session, *question);
-            answers.push((number, (said, from.elapsed())));
-            (study.options.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, questions.len());
-        }
-        answers
-    };
-    let mut answers: Vec<Answer> = questions.iter().map(|_| (Said::Unknown(no_answer()), Duration::ZERO)).collect();
-    std::thread::scope(|scope| {
-        let workers = 0..study.options.workers.clamp(1, questions.len().max(1));
-        let threads: Vec<_> = workers.filter_map(|_| study::big_thread().spawn_scoped(scope, work).ok()).collect();
-        for (number, answer) in threads.into_iter().filter_map(|thread| thread.join().ok()).flatten() {
-            answers[number] = answer;
-        }
-    });
-    answers
-}

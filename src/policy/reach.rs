@@ -24,7 +24,7 @@ use crate::identity::{Credential, CredentialKind, Subject};
 use crate::purpose::Scenario;
 use crate::purpose::bind::{Bound, Registered, bind};
 use crate::purpose::stated::Stated;
-use values::{Chosen, Values};
+pub(super) use values::{Chosen, Values};
 
 /// The case that looked-for calls state.
 const CASE: &str = "case-1";
@@ -178,7 +178,7 @@ impl<'a> Reach<'a> {
         bind(Registered { parties, catalogue, purposes }, subject, target, Some(&stated), time).ok()
     }
 
-    fn circumstances(&self, chosen: &Chosen, ordered: bool) -> Circumstances {
+    pub(super) fn circumstances(&self, chosen: &Chosen, ordered: bool) -> Circumstances {
         let local = chosen.time.to_zoned_datetime(self.world.parties.time_zone.clone());
         Circumstances {
             time: chosen.time,
@@ -235,7 +235,13 @@ fn granted(policies: &Policies, forbidden: &Index, call: &Call<'_>, action: &str
     Some((item, decision.policies.clone()))
 }
 
-fn told(route: &Route, bound: &Bound, item: Option<Arc<str>>, circumstances: Map<String, Value>, policies: Vec<Arc<str>>) -> FoundCall {
+pub(super) fn told(
+    route: &Route,
+    bound: &Bound,
+    item: Option<Arc<str>>,
+    circumstances: Map<String, Value>,
+    policies: Vec<Arc<str>>,
+) -> FoundCall {
     FoundCall {
         requester: route.requester.id.clone(),
         department: route.department.id.clone(),

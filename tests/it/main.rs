@@ -23,6 +23,7 @@ mod identity;
 mod interop;
 mod loader;
 mod origin;
+mod proving;
 mod receipts;
 mod refusals;
 mod register;

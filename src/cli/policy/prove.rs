@@ -129,11 +129,12 @@ fn print(out: &mut impl Write, report: &Report, lang: Lang) -> io::Result<()> {
     for property in &bad {
         print_property(out, property, lang)?;
     }
-    let sum = Text::new(
-        format!("{} 条策略中 {} 条证明不会出错", report.policies, fine.len()),
-        format!("{} of {} policies are proved never to err", fine.len(), report.policies),
-    );
-    writeln!(out, "{}", sum.get(lang))?;
+    let (proved, asked) = (fine.len(), fine.len() + bad.len());
+    if asked > 0 {
+        let sum =
+            Text::new(format!("{asked} 条策略中 {proved} 条证明不会出错"), format!("{proved} of {asked} policies are proved never to err"));
+        writeln!(out, "{}", sum.get(lang))?;
+    }
     for hint in &report.hints {
         let why = match hint.useless {
             Useless::Dead => Text::new("没有请求能满足", "no request satisfies it"),
@@ -172,7 +173,7 @@ fn print_property(out: &mut impl Write, property: &Property, lang: Lang) -> io::
 
 fn print_end(out: &mut impl Write, report: &Report, lang: Lang) -> io::Result<()> {
     match &report.solver {
-        Ok(version) => writeln!(out, "{} {version}", Text::new("求解器：", "solver:").get(lang))?,
+        Ok(version) => writeln!(out, "{}{version}", Text::new("求解器：", "solver: ").get(lang))?,
         Err(why) => writeln!(out, "{}\n{}", why.get(lang), Report::installation().get(lang))?,
     }
     writeln!(out, "{}", Report::scope().get(lang))?;

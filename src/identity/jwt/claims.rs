@@ -25,7 +25,7 @@ const CASE_LONGEST: usize = 128;
 /// The most roles or scenarios that are read.
 const LIST_LONGEST: usize = 64;
 /// The highest access level, as the highest grade.
-const CLEARANCE_HIGHEST: i64 = 4;
+pub(in crate::identity) const CLEARANCE_HIGHEST: i64 = 4;
 
 /// The claims that identify and restrict a call.
 #[derive(Debug)]

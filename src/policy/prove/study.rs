@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Builder;
 
 use cedar_policy::{Entities, EntityTypeName, Policy, PolicySet, PrincipalConstraint, RequestEnv, ResourceConstraint, Schema};
 use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet};
@@ -14,19 +13,6 @@ use crate::policy::entities::{TYPES, action, chain};
 use crate::policy::index::admits;
 use crate::policy::reach::Reach;
 use crate::policy::{Known, Policies, World};
-
-/// Formulas over ten thousand policies are as deep: room for walking them, taken only as far as it is used.
-const STACK: usize = 512 << 20;
-
-/// A thread on which such formulas can be built, walked and dropped.
-pub(super) fn big_thread() -> Builder {
-    Builder::new().name("prove".to_owned()).stack_size(STACK)
-}
-
-/// Runs `work` where deep formulas fit; none where it ended abnormally.
-pub(in crate::policy) fn on_a_big_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
-    std::thread::scope(|scope| big_thread().spawn_scoped(scope, work).ok()?.join().ok())
-}
 
 /// One action that the gateway asks for, with the types that it asks it of.
 pub(in crate::policy) struct Environment {

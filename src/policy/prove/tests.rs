@@ -181,3 +181,16 @@ fn an_invariant_that_describes_nothing_is_not_proved() {
     sources.invariants.push(("invariants/nothing.cedar".into(), text.into()));
     assert!(matches!(verdict(&proved(&sources, &Options { only: Some("nothing"), ..options() }), "nothing"), Verdict::NotProved(_)));
 }
+
+#[test]
+fn values_are_shown_as_cedar_writes_them() {
+    let value = serde_json::json!({
+        "who": { "__entity": { "type": "Role", "id": "a" } },
+        "at": { "__extn": { "fn": "offset", "args": [{ "__extn": { "fn": "datetime", "arg": "1970-01-01" } }, { "__extn": { "fn": "duration", "arg": "1ms" } }] } },
+        "set": [{ "type": "Role", "id": "b" }, 1, "x", true],
+    });
+    assert_eq!(
+        plain(&value),
+        "{who: Role::\"a\", at: offset(datetime(\"1970-01-01\"), duration(\"1ms\")), set: [Role::\"b\", 1, \"x\", true]}"
+    );
+}

@@ -101,6 +101,12 @@ impl Read {
         Ok(reasons)
     }
 
+    /// Whether the gateway would let it pass by these policies: it denies on any error.
+    pub(in crate::policy) fn passes(&self, policies: &PolicySet) -> bool {
+        let response = self.ask(policies);
+        response.decision() == Decision::Allow && response.diagnostics().errors().next().is_none()
+    }
+
     /// That the policy indeed cannot be evaluated on it.
     pub(in crate::policy) fn errs(&self, policy: &Policy) -> Result<(), Text> {
         let alone = PolicySet::from_policies([policy.clone()]).map_err(|error| unfit(&error))?;
@@ -128,7 +134,9 @@ pub fn plain(value: &Value) -> String {
                 return plain(entity);
             }
             if let Some(call) = members.get("__extn") {
-                return format!("{}({})", call["fn"].as_str().unwrap_or_default(), call["arg"]);
+                let arguments = call.get("args").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![call["arg"].clone()]);
+                let arguments: Vec<String> = arguments.iter().map(plain).collect();
+                return format!("{}({})", call["fn"].as_str().unwrap_or_default(), arguments.join(", "));
             }
             if let (Some(of), Some(id), 2) = (members.get("type").and_then(Value::as_str), members.get("id"), members.len()) {
                 return format!("{of}::{id}");

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
+use crate::identity::OPERATOR_CLEARANCE_HIGHEST;
 use crate::policy::entities::TYPES;
 use crate::policy::reads::Reads;
 use crate::policy::{Circumstances, World};
@@ -30,19 +31,19 @@ pub(in crate::policy) struct Values {
 /// One choice of circumstances.
 #[derive(Clone, Debug)]
 pub(in crate::policy) struct Chosen {
-    pub(super) time: Timestamp,
+    pub(in crate::policy) time: Timestamp,
     /// Against what the scenario's order says at that time.
-    pub(super) other_emergency: bool,
-    pub(super) network: Arc<str>,
-    pub(super) bound: bool,
-    pub(super) operator_roles: BTreeSet<Arc<str>>,
-    pub(super) operator_clearance: i64,
-    pub(super) source: IpAddr,
+    pub(in crate::policy) other_emergency: bool,
+    pub(in crate::policy) network: Arc<str>,
+    pub(in crate::policy) bound: bool,
+    pub(in crate::policy) operator_roles: BTreeSet<Arc<str>>,
+    pub(in crate::policy) operator_clearance: i64,
+    pub(in crate::policy) source: IpAddr,
 }
 
 impl Chosen {
     /// A call about which nothing is special.
-    pub(super) fn plain(time: Timestamp) -> Self {
+    pub(in crate::policy) fn plain(time: Timestamp) -> Self {
         Self {
             time,
             other_emergency: false,
@@ -55,7 +56,7 @@ impl Chosen {
     }
 
     /// The circumstances that were read, by their names in the context; the time in any case.
-    pub(super) fn told(&self, reads: &Reads, as_asked: &Circumstances) -> Map<String, Value> {
+    pub(in crate::policy) fn told(&self, reads: &Reads, as_asked: &Circumstances) -> Map<String, Value> {
         let all = reads.unbounded;
         let members = [
             ("network", all || reads.network, json!(&*self.network)),
@@ -109,7 +110,7 @@ impl Values {
 
     /// The moments worth trying: now; when offices do the opposite; and, between the times that policies name, again a
     /// moment of work and one of rest.
-    pub(super) fn instants(&self, world: World<'_>, now: Timestamp) -> Vec<Timestamp> {
+    pub(in crate::policy) fn instants(&self, world: World<'_>, now: Timestamp) -> Vec<Timestamp> {
         let mut instants = Vec::new();
         let step = SignedDuration::from_mins(30);
         let from = |start: Timestamp, until: Option<Timestamp>, instants: &mut Vec<Timestamp>| {
@@ -137,7 +138,7 @@ impl Values {
     }
 
     /// Every choice that these reads tell apart, the plain one first.
-    pub(super) fn choices(&self, reads: &Reads, time: Timestamp) -> Vec<Chosen> {
+    pub(in crate::policy) fn choices(&self, reads: &Reads, time: Timestamp) -> Vec<Chosen> {
         let mut choices = vec![Chosen::plain(time)];
         let all = reads.unbounded;
         if all || reads.emergency {
@@ -151,7 +152,7 @@ impl Values {
         }
         if all || reads.operator_clearance {
             let around = self.numbers.iter().flat_map(|number| [number.saturating_sub(1), *number, number.saturating_add(1)]);
-            let levels: BTreeSet<i64> = around.filter(|level| *level > 0).collect();
+            let levels: BTreeSet<i64> = around.filter(|level| (1..=OPERATOR_CLEARANCE_HIGHEST).contains(level)).collect();
             spread(&mut choices, levels, |chosen, level| chosen.operator_clearance = level);
         }
         if all || reads.operator_roles {

@@ -34,7 +34,7 @@ pub(in crate::policy) fn sources() -> Sources {
 
 /// Everything but the policies.
 pub(in crate::policy) struct Folder {
-    pub(super) parties: Parties,
+    pub(in crate::policy) parties: Parties,
     pub(super) catalogue: Catalogue,
     pub(super) purposes: Purposes,
 }
