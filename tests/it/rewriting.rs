@@ -9,7 +9,7 @@ use super::support::long::RECORDS;
 use super::support::{Answer, Gateway, Setup, Speak, World, eventually};
 
 const SECRET: &str = "secret-of-origin";
-/// Ways in which the second half of a large answer fails.
+/// Ways in which the end of a large answer fails.
 const LATE: [&str; 9] =
     ["late-cut", "late-slow", "late-close", "late-long", "late-short", "late-trailing", "late-bad", "late-twice", "late-utf8"];
 
