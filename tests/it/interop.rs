@@ -54,6 +54,8 @@ async fn ours(folder: &Folder, count: usize) -> (PathBuf, Value, String) {
         checkpoint_interval: Duration::from_secs(1),
         checkpoint_copy: None,
         register: kanhe::ledger::Register::Off,
+        database: None,
+        gated: false,
         witnesses: kanhe::ledger::witness::Witnesses::default(),
         keys_old: Vec::new(),
         commit_timeout: Duration::from_secs(60),

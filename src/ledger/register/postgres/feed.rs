@@ -13,9 +13,9 @@ use jiff::Timestamp;
 
 use super::super::super::Config;
 use super::super::super::query;
+use super::super::super::query::minimum;
 use super::super::super::queue::Shared;
 use super::super::super::receipt::Sealed;
-use super::super::super::query::minimum;
 use super::super::super::ticket::Ticket;
 use super::super::feed::{State, catch_up};
 use super::super::{Broken, Row, Store};
