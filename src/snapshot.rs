@@ -92,6 +92,11 @@ impl Snapshot {
         Registered { parties: &self.parties, catalogue: &self.catalogue, purposes: &self.purposes }
     }
 
+    /// What policies speak about.
+    pub fn world(&self) -> World<'_> {
+        World { parties: &self.parties, catalogue: &self.catalogue, purposes: &self.purposes }
+    }
+
     /// What a decision depends on beside subject, target and purpose.
     pub fn circumstances(&self, bound: &Bound, time: Timestamp, source: IpAddr, network: &Arc<str>) -> Circumstances {
         let zoned = time.to_zoned_datetime(self.parties.time_zone.clone());

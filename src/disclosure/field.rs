@@ -71,7 +71,7 @@ mod tests {
             joinable: false,
             narrowed_by: by.map(Into::into),
         });
-        Plan { items: items.collect(), content: ContentKind::Json, records: JsonPath::root(), max_records: 1 }
+        Plan { items: items.collect(), content: ContentKind::Json, records: JsonPath::root(), max_records: 1, region: None }
     }
 
     #[test]

@@ -18,11 +18,13 @@ use crate::lang::Text;
 mod compiled;
 mod reader;
 mod rewriter;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use compiled::Compiled;
 use reader::Reader;
+pub use stream::Stream;
 
 /// The deepest nesting of objects and arrays that is judged.
 pub const DEPTH: usize = 128;

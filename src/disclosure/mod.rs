@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-pub use json::{Compiled, Rewritten};
+pub use json::{Compiled, Stream};
 pub use path::JsonPath;
 pub use preset::Preset;
 pub use pseudonym::{PseudonymKey, Pseudonyms};
@@ -51,6 +51,10 @@ impl Form {
 pub enum ContentKind {
     /// JSON, rewritten item by item.
     Json,
+    /// One JSON document a line; each is a record.
+    Ndjson,
+    /// RFC 4180 with a header row, which names the items; each further row is a record.
+    Csv,
     /// Anything, disclosed whole or not at all, judged as the implicit item `*`.
     Opaque,
 }
@@ -83,6 +87,14 @@ pub struct Plan {
     pub records: JsonPath,
     /// More records than this are not disclosed.
     pub max_records: u64,
+    /// Where a record carries its region's code; none: records are not filtered.
+    pub region: Option<Arc<[JsonPath]>>,
+}
+
+/// Which records may be shown, by the region that they belong to.
+pub trait Regions: Send {
+    /// Whether records of this region may be shown; decided once per code. An error aborts the answer.
+    fn include(&mut self, code: &str) -> Result<bool, Error>;
 }
 
 impl Plan {
@@ -107,13 +119,15 @@ pub struct Outcome {
     pub items: BTreeMap<Arc<str>, BTreeMap<&'static str, u64>>,
     /// How many values became null because they had no shape that their form could work on.
     pub unfit: u64,
+    /// How many records were left out because of their region.
+    pub rows_dropped: u64,
 }
 
 impl Outcome {
     /// Of opaque content that left whole.
     pub fn whole() -> Self {
         let items = BTreeMap::from([(Arc::from("*"), BTreeMap::from([(Form::Reveal.name(), 1)]))]);
-        Self { records: 1, items, unfit: 0 }
+        Self { records: 1, items, unfit: 0, rows_dropped: 0 }
     }
 }
 
@@ -135,6 +149,8 @@ pub enum Error {
     Unframed,
     /// The plan does not let opaque content out.
     NotWhole,
+    /// Whether a region's records may be shown could not be decided.
+    Undecided,
 }
 
 impl Error {
@@ -152,6 +168,9 @@ impl Error {
                 "提供部门的应答未声明长度，无法确认完整，未予放出",
                 "the provider's answer does not say where it ends, so that a part could pass for the whole",
             ),
+            Self::Undecided => {
+                Text::new("无法判定某一区域的记录可否提供，未予放出", "whether a region's records may be shown could not be decided")
+            }
             Self::NotWhole => Text::new("策略不允许提供此内容", "the policies do not let this content out"),
         }
     }
@@ -165,6 +184,7 @@ impl fmt::Display for Error {
             Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
             Self::BrokenOff => f.write_str("the answer broke off before its end"),
             Self::Unframed => f.write_str("the answer ends by closing"),
+            Self::Undecided => f.write_str("whether a region's records may be shown could not be decided"),
             Self::NotWhole => f.write_str("the plan does not disclose opaque content"),
         }
     }

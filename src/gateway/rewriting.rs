@@ -47,6 +47,8 @@ pub async fn disclose(
         (Verdict::Content, ContentKind::Json) => {
             (json_content(shared, intent, answer, settlement).await?, Some(HeaderValue::from_static("application/json")))
         }
+        // No catalogue that loads has these yet.
+        (Verdict::Content, ContentKind::Ndjson | ContentKind::Csv) => return Err(disclosure::Error::NotWhole.into()),
         (Verdict::Content, ContentKind::Opaque) if !plan.discloses_whole() => return Err(disclosure::Error::NotWhole.into()),
         (Verdict::Content, ContentKind::Opaque) if !origin::is_framed(&parts.headers) => return Err(disclosure::Error::Unframed.into()),
         (Verdict::Content, ContentKind::Opaque) => {
@@ -57,21 +59,18 @@ pub async fn disclose(
     Ok(Disclosed { status, content, content_type, shown })
 }
 
-/// A whole JSON answer within the buffer, rewritten.
+/// A JSON answer, rewritten.
 async fn json_content(shared: &Shared, intent: &Intent, mut answer: Answer, settlement: &mut Settlement) -> Result<Kept, Refusal> {
-    let mut whole = Vec::new();
+    let pseudonyms = shared.pseudonyms.scope(intent.scenario(), intent.department());
+    let mut stream = intent.compiled().stream(&pseudonyms, None, shared.disclosure_buffer);
+    let mut shown = Vec::new();
     while let Some(piece) = answer.piece().await {
         let piece = piece.map_err(broken_off)?;
-        if whole.len() + piece.len() > shared.disclosure_buffer {
-            return Err(disclosure::Error::TooLarge { limit: shared.disclosure_buffer as u64 }.into());
-        }
         settlement.origin_sent(&piece);
-        whole.extend_from_slice(&piece);
+        stream.push(&piece, &mut shown)?;
     }
-    let pseudonyms = shared.pseudonyms.scope(intent.scenario(), intent.department());
-    let rewritten = intent.compiled().rewrite(&pseudonyms, &whole).map_err(disclosure::Error::from)?;
-    settlement.disclosed(rewritten.outcome);
-    Ok(Kept::Whole(rewritten.bytes.into()))
+    settlement.disclosed(stream.finish(&mut shown)?);
+    Ok(Kept::Whole(shown.into()))
 }
 
 /// The first pieces of an opaque answer, or all of a small one.

@@ -62,6 +62,11 @@ impl Draft {
         }
     }
 
+    /// An entry that people caused, from another process; it opens and closes nothing.
+    pub(super) fn administrative(entry: &impl Serialize) -> Result<Self, TooLong> {
+        Self::new(entry, Effect::Nothing)
+    }
+
     /// Sets the entry's time, formatted once per batch.
     pub(super) fn set_time(&mut self, time: &[u8; TIME_LENGTH]) {
         if let Some(place) = self.bytes.get_mut(self.time_at..self.time_at + TIME_LENGTH) {
@@ -86,7 +91,7 @@ fn member<M: SerializeMap>(map: &mut M, name: &'static str, value: Option<impl S
 }
 
 /// Every entry's `time` until the writer knows it.
-const NO_TIME: &str = "0000-00-00T00:00:00.000000Z";
+pub(super) const NO_TIME: &str = "0000-00-00T00:00:00.000000Z";
 
 /// How a requester proved itself; the credential itself is kept as a keyed digest only.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -21,6 +21,7 @@
 mod checkpoint;
 mod config;
 pub mod entry;
+pub mod inbox;
 mod journal;
 mod keys;
 mod open_error;
@@ -133,6 +134,7 @@ pub struct Ledger {
     shared: Arc<Shared>,
     closed_unknown: u64,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    inbox: Mutex<Option<inbox::Watch>>,
     /// Held while the ledger is open: two writers would make two histories.
     _lock: File,
 }
@@ -181,11 +183,15 @@ impl Ledger {
             shared,
             closed_unknown: left_open.len() as u64,
             threads: Mutex::new(threads),
+            inbox: Mutex::default(),
             _lock: lock,
         };
         ledger
             .close_unknown(&left_open)
             .map_err(|_| OpenError::refused(&config.folder, "无法补记未结的提供", "open shares cannot be closed"))?;
+        let watch = inbox::Watch::start(&ledger.folder, &ledger.shared);
+        let watch = watch.map_err(|error| OpenError::io(&ledger.folder.join("inbox"), &error))?;
+        *ledger.inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
         Ok(ledger)
     }
 
@@ -273,6 +279,7 @@ impl Ledger {
     }
 
     fn stop(&self) {
+        drop(self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.shared.begin_close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {

@@ -35,7 +35,7 @@ pub struct Decision {
     /// What the answer shows.
     pub plan: Arc<Plan>,
     /// The plan, ready for rewriting, and its `Share-Disclosure`.
-    pub compiled: Compiled,
+    pub compiled: Arc<Compiled>,
     /// The highest grade among what is shown, and no lower than the resource's (stricter grade wins, 就高从严).
     pub effective_grade: i64,
 }
@@ -202,9 +202,9 @@ impl<'c> Judge<'c> {
         let operation = &self.call.target.operation;
         let granted = self.call.grant.and_then(|grant| grant.quota.records_per_call);
         let max_records = granted.map_or(operation.max_records, |granted| granted.min(operation.max_records));
-        let plan = Plan { items, content: operation.content, records: operation.records.clone(), max_records };
+        let plan = Plan { items, content: operation.content, records: operation.records.clone(), max_records, region: None };
         let policies = self.names(&determining);
-        let compiled = Compiled::new(&plan);
+        let compiled = Arc::new(Compiled::new(&plan));
         Ok(Decision { policies, flags: flags.into_iter().collect(), plan: Arc::new(plan), compiled, effective_grade })
     }
 

@@ -7,7 +7,7 @@
 //! - `index` finds the policies that a request can satisfy by their scope alone;
 //! - `decide` asks for the share, then for each item from the widest form to the narrowest;
 //! - `cache` keeps decisions under exactly those circumstances that `reads` finds in the policies;
-//! - `suite` runs the officers' test cases.
+//! - `supposed` binds and decides calls that nobody makes; `suite` runs the officers' test cases on them.
 
 mod cache;
 mod conform;
@@ -18,6 +18,7 @@ mod index;
 mod load;
 mod reads;
 pub mod suite;
+pub mod supposed;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -7,14 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 pub use run::Verdict;
 
 use super::World;
+use super::supposed::{self, Given, Supposed};
 use crate::catalogue::{Kind, Operation, Resource};
 use crate::disclosure::Form;
-use crate::identity::parties::{Department, Requester};
+use crate::identity::parties::Requester;
 use crate::lang::Text;
 use crate::written::{Document, Place, Problems, Table, nearest, units};
 
@@ -38,29 +37,10 @@ pub struct Case {
     pub name: String,
     /// Where it is written.
     pub place: Place,
-    requester: Arc<Requester>,
-    department: Arc<Department>,
-    resource: Arc<Resource>,
-    operation: Arc<Operation>,
-    scenario: Option<String>,
-    case: Option<String>,
-    time: Timestamp,
-    given: Given,
+    call: Supposed,
     expect: String,
     policies: Option<BTreeSet<String>>,
     items: BTreeMap<String, Option<Form>>,
-}
-
-/// Circumstances that a case sets; the others are worked out as for a call, or those of a plain one.
-#[derive(Clone, Debug, Default)]
-struct Given {
-    network: Option<String>,
-    emergency: Option<bool>,
-    work_time: Option<bool>,
-    bound: Option<bool>,
-    operator_roles: BTreeSet<Arc<str>>,
-    operator_clearance: Option<i64>,
-    source: Option<IpAddr>,
 }
 
 /// Reads all cases.
@@ -99,7 +79,7 @@ fn read(table: Table<'_, '_>, world: World<'_>) -> Option<Case> {
     }
     let department = match (&requester, department) {
         (Some(requester), Some(id)) => {
-            let own = std::iter::once(&requester.department).chain(&requester.serves).find(|own| *own.id == *id.value).cloned();
+            let own = requester.calls_for(&id.value).cloned();
             if own.is_none() {
                 table.wrong_value("department", "应为该系统所属或所服务的部门", "must be the requester's own or one that it serves");
             }
@@ -112,7 +92,9 @@ fn read(table: Table<'_, '_>, world: World<'_>) -> Option<Case> {
     table.finish();
     let (requester, department, resource, operation) = (requester?, department?, resource?, operation?);
     let (name, time, expect) = (name?.value, time?.value, expect?);
-    Some(Case { name, place, requester, department, resource, operation, scenario, case, time, given, expect, policies, items })
+    let stated = supposed::state(scenario.as_deref(), case.as_deref());
+    let call = Supposed { requester, department, roles: None, scope: None, resource, operation, stated, time, given };
+    Some(Case { name, place, call, expect, policies, items })
 }
 
 fn unknown(table: &Table<'_, '_>, key: &str, written: &str, known: impl Iterator<Item = Arc<str>>) {
@@ -160,7 +142,7 @@ fn operation(table: &Table<'_, '_>, resource: &Resource, kind: Kind, path: Optio
 
 fn circumstances(table: Table<'_, '_>) -> Given {
     let given = Given {
-        network: table.opt_string("network").map(|text| text.value),
+        network: table.opt_string("network").map(|text| text.value.into()),
         emergency: table.opt_bool("emergency"),
         work_time: table.opt_bool("work_time"),
         bound: table.opt_bool("bound"),

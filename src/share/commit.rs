@@ -53,7 +53,7 @@ impl Intent {
     }
 
     /// The plan, ready for rewriting, and its `Share-Disclosure`.
-    pub fn compiled(&self) -> &Compiled {
+    pub fn compiled(&self) -> &Arc<Compiled> {
         &self.decision.compiled
     }
 

@@ -82,6 +82,8 @@ pub(super) const fn mode_name(mode: Mode) -> &'static str {
 pub(super) const fn content_name(content: ContentKind) -> &'static str {
     match content {
         ContentKind::Json => "json",
+        ContentKind::Ndjson => "ndjson",
+        ContentKind::Csv => "csv",
         ContentKind::Opaque => "opaque",
     }
 }

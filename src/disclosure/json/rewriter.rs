@@ -304,6 +304,6 @@ impl<'a> Rewriter<'a> {
                 items.insert(item.name.clone(), forms);
             }
         }
-        Outcome { records: self.records, items, unfit: self.unfit }
+        Outcome { records: self.records, items, unfit: self.unfit, rows_dropped: 0 }
     }
 }

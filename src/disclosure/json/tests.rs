@@ -24,7 +24,7 @@ fn item(name: &str, paths: &[&str], form: Option<Form>, preset: &str) -> Planned
 }
 
 pub(super) fn plan(items: Vec<PlannedItem>) -> Plan {
-    Plan { items, content: ContentKind::Json, records: JsonPath::parse("$.data[*]").unwrap(), max_records: 100 }
+    Plan { items, content: ContentKind::Json, records: JsonPath::parse("$.data[*]").unwrap(), max_records: 100, region: None }
 }
 
 /// The usual answer: identity number masked, name in the clear, code pseudonymised, telephone omitted.

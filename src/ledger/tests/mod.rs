@@ -16,6 +16,7 @@ use super::*;
 
 mod faults;
 mod files;
+mod inbox;
 mod recovery;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -257,7 +257,7 @@ fn planned() -> impl Strategy<Value = Plan> {
             joinable,
             narrowed_by: None,
         });
-        Plan { items: items.collect(), content: ContentKind::Json, records, max_records: max_records * max_records }
+        Plan { items: items.collect(), content: ContentKind::Json, records, max_records: max_records * max_records, region: None }
     })
 }
 
