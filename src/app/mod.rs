@@ -161,8 +161,9 @@ struct World {
 
 impl World {
     /// Loads the control folder and the gateway's certificates.
-    fn load(config: &Config) -> Result<Self, Error> {
-        let (snapshot, warnings) = Snapshot::load(&config.control).map_err(|refused| Error::Written(refused.errors))?;
+    fn load(config: &Config, before: Option<&Snapshot>) -> Result<Self, Error> {
+        let loaded = Snapshot::load_after(&config.control, before);
+        let (snapshot, warnings) = loaded.map_err(|refused| Error::Written(refused.errors))?;
         for warning in warnings {
             tracing::warn!("{}", warning.line(crate::lang::Lang::En));
         }
@@ -180,16 +181,18 @@ impl World {
 
 impl Gateway {
     async fn start(config_path: &Path, config: Config, create_ledger: bool, announce: &Announce) -> Result<Self, Error> {
-        let world = World::load(&config)?;
+        let mut world = World::load(&config, None)?;
         let pseudonyms = PseudonymKey::load(&config.pseudonym_key)?;
         let authenticator = Authenticator::start(&config.identity).await.map_err(|error| error.text())?;
         let ledger = Arc::new(Ledger::open(&config.ledger, create_ledger).map_err(|error| error.text())?);
         let listeners = (bind("gateway", config.listen).await?, bind("admin", config.admin.listen).await?);
         let recorder = Recorder::new(ledger.clone(), &config.name);
         let quotas = restored_quotas(&ledger, &world.snapshot)?;
+        let files = std::mem::take(&mut world.snapshot.files);
         ledger
-            .store_snapshot(world.snapshot.hex(), &world.snapshot.files)
+            .store_snapshot(world.snapshot.hex(), &files)
             .map_err(|error| Error::trouble("无法保存控制快照", "the control snapshot cannot be kept", error))?;
+        drop(files);
         recorder
             .started(&world.snapshot.digest)
             .await

@@ -12,12 +12,12 @@ use crate::lang::Lang;
 /// Loads everything that a reload may change; the new snapshot's digest, or how many errors stand in the way. Calls under
 /// way keep the snapshot that they began with.
 pub async fn reload(config_path: &Path, config: &mut Config, shared: &Arc<Shared>) -> Result<String, usize> {
-    let path = config_path.to_owned();
+    let (path, before) = (config_path.to_owned(), shared.snapshot());
     let loading = tokio::task::spawn_blocking(move || {
         let config = Config::read(&path).map_err(Error::Written)?;
-        World::load(&config).map(|world| (config, world))
+        World::load(&config, Some(&before)).map(|world| (config, world))
     });
-    let (written, world) = match loading.await {
+    let (written, mut world) = match loading.await {
         Ok(Ok(loaded)) => loaded,
         Ok(Err(error)) => return Err(refused(&error)),
         Err(panic) => {
@@ -33,7 +33,9 @@ pub async fn reload(config_path: &Path, config: &mut Config, shared: &Arc<Shared
     }
     let digest = world.snapshot.digest.clone();
     let previous = shared.snapshot().digest.clone();
-    let kept = shared.ledger.store_snapshot(world.snapshot.hex(), &world.snapshot.files).map_err(|error| error.to_string());
+    let files = std::mem::take(&mut world.snapshot.files);
+    let kept = shared.ledger.store_snapshot(world.snapshot.hex(), &files).map_err(|error| error.to_string());
+    drop(files);
     let recorded = match kept {
         Ok(()) => shared.recorder.activated(&digest, Some(&previous)).await.map_err(|error| error.to_string()),
         Err(error) => Err(error),

@@ -3,7 +3,7 @@
 //! reasons and errors. Conditions are never indexed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint, Schema};
 use moka::sync::Cache;
@@ -49,10 +49,35 @@ pub(super) struct Slice {
     pub(super) reads: Reads,
 }
 
+/// A policy, and what a slice of it needs: found when it is first asked, since most of many thousand policies wait long
+/// for their call.
+#[derive(Debug)]
+struct Asked {
+    policy: Policy,
+    facts: OnceLock<Result<Facts, String>>,
+}
+
+/// What a policy names and reads.
+#[derive(Debug)]
+struct Facts {
+    named: Vec<EntityUid>,
+    reads: Reads,
+}
+
+impl Asked {
+    fn facts(&self) -> Result<&Facts, String> {
+        let find = || {
+            let tree = self.policy.to_json().map_err(|error| error.to_string())?;
+            Ok(Facts { named: self.policy.entity_literals(), reads: Reads::of(&tree) })
+        };
+        self.facts.get_or_init(find).as_ref().map_err(Clone::clone)
+    }
+}
+
 /// All policies, filed by their scope.
 #[derive(Debug)]
 pub(super) struct Index {
-    policies: Vec<Policy>,
+    policies: Vec<Asked>,
     by_action: HashMap<EntityUid, ByScope>,
     slices: Cache<Box<[u32]>, Arc<Slice>>,
 }
@@ -75,6 +100,7 @@ impl Index {
             }
         }
         let slices = Cache::builder().max_capacity(SLICES).build();
+        let policies = policies.into_iter().map(|policy| Asked { policy, facts: OnceLock::new() }).collect();
         Ok(Self { policies, by_action, slices })
     }
 
@@ -97,12 +123,13 @@ impl Index {
         let mut reads = Reads::default();
         let mut named: Vec<EntityUid> = Vec::new();
         for policy in chosen() {
-            reads.merge(&Reads::of(&policy.to_json().map_err(|error| error.to_string())?));
-            named.extend(policy.entity_literals());
+            let facts = policy.facts()?;
+            reads.merge(&facts.reads);
+            named.extend(facts.named.iter().cloned());
         }
         named.sort_unstable();
         named.dedup();
-        let policies = PolicySet::from_policies(chosen().cloned()).map_err(|error| error.to_string())?;
+        let policies = PolicySet::from_policies(chosen().map(|asked| asked.policy.clone())).map_err(|error| error.to_string())?;
         Ok(Slice { policies, named, reads })
     }
 }

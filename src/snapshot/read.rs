@@ -75,12 +75,17 @@ impl Folder {
     }
 
     /// The files of one part: `catalogue/` with all folders in it, the others without.
-    pub(super) fn texts(&self, part: &str, extension: &str) -> Vec<(String, String)> {
+    pub(super) fn borrowed(&self, part: &str, extension: &str) -> Vec<(&str, &str)> {
         let belongs = |path: &str| {
             let rest = path.strip_prefix(part).unwrap_or_default();
             rest.ends_with(extension) && (part == "catalogue/" || !rest.contains('/'))
         };
-        self.texts.iter().filter(|(path, _)| belongs(path)).map(|(path, text)| (path.clone(), text.clone())).collect()
+        self.texts.iter().filter(|(path, _)| belongs(path)).map(|(path, text)| (path.as_str(), text.as_str())).collect()
+    }
+
+    /// As [`Folder::borrowed`], copied.
+    pub(super) fn texts(&self, part: &str, extension: &str) -> Vec<(String, String)> {
+        self.borrowed(part, extension).into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect()
     }
 
     /// Lists the folder again: what changed, came or went since the first listing is an error.

@@ -5,4 +5,4 @@ mod differential;
 mod loading;
 mod plans;
 mod suites;
-mod world;
+pub(super) mod world;

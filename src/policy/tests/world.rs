@@ -10,11 +10,11 @@ use crate::identity::parties::Parties;
 use crate::identity::{Credential, CredentialKind, Subject};
 use crate::policy::decide::Call;
 use crate::policy::{Circumstances, Policies, Sources, World};
-use crate::purpose::Purposes;
+use crate::purpose::{Purposes, Texts};
 use crate::written::{Problem, Problems};
 
 /// The texts of one kind in the shipped folder.
-pub(super) fn texts(folder: &str, extension: &str) -> Vec<(String, String)> {
+pub(in crate::policy) fn texts(folder: &str, extension: &str) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     let mut texts: Vec<_> = fs::read_dir(root.join(folder))
         .unwrap()
@@ -27,20 +27,20 @@ pub(super) fn texts(folder: &str, extension: &str) -> Vec<(String, String)> {
 }
 
 /// Schema, policies and invariants as shipped.
-pub(super) fn sources() -> Sources {
+pub(in crate::policy) fn sources() -> Sources {
     let schema = texts("", "cedarschema").remove(0);
     Sources { schema, policies: texts("", "cedar"), invariants: texts("invariants", "cedar"), suites: texts("tests", "toml") }
 }
 
 /// Everything but the policies.
-pub(super) struct Folder {
-    pub(super) parties: Parties,
-    pub(super) catalogue: Catalogue,
-    pub(super) purposes: Purposes,
+pub(in crate::policy) struct Folder {
+    pub(in crate::policy) parties: Parties,
+    pub(in crate::policy) catalogue: Catalogue,
+    pub(in crate::policy) purposes: Purposes,
 }
 
 impl Folder {
-    pub(super) fn shipped() -> Self {
+    pub(in crate::policy) fn shipped() -> Self {
         let problems = Problems::default();
         let files = texts("", "toml");
         let file = |name: &str| files.iter().find(|(file, _)| file == name).map(|(file, text)| (file.as_str(), text.as_str()));
@@ -48,23 +48,24 @@ impl Folder {
         assert!(problems.is_ok(), "{problems:?}");
         let catalogue = Catalogue::load(&texts("catalogue", "toml"), None, &parties, &problems);
         let (scenarios, grants) = (texts("scenarios", "toml"), texts("grants", "toml"));
-        let purposes = Purposes::load(&scenarios, &grants, file("calendar.toml"), &parties, &catalogue, &problems);
+        let read = Texts { scenarios: &scenarios, grants: &grants, calendar: file("calendar.toml"), basis: &[] };
+        let purposes = Purposes::load(&read, &parties, &catalogue, None, &problems);
         assert!(problems.is_ok(), "{problems:?}");
         Self { parties, catalogue, purposes }
     }
 
-    pub(super) fn world(&self) -> World<'_> {
+    pub(in crate::policy) fn world(&self) -> World<'_> {
         World { parties: &self.parties, catalogue: &self.catalogue, purposes: &self.purposes }
     }
 
     /// Loads; the problems come back where there are any.
-    pub(super) fn load(&self, sources: &Sources) -> Result<Policies, Vec<Problem>> {
+    pub(in crate::policy) fn load(&self, sources: &Sources) -> Result<Policies, Vec<Problem>> {
         let problems = Problems::default();
         let policies = Policies::load(sources, self.world(), &problems);
         policies.ok_or_else(|| problems.into_parts().0)
     }
 
-    pub(super) fn subject(&self, requester: &str, operator_clearance: i64) -> Subject {
+    pub(in crate::policy) fn subject(&self, requester: &str, operator_clearance: i64) -> Subject {
         let requester = self.parties.requesters[requester].value.clone();
         Subject {
             department: requester.department.clone(),
@@ -79,13 +80,13 @@ impl Folder {
         }
     }
 
-    pub(super) fn target(&self, resource: &str) -> Target {
+    pub(in crate::policy) fn target(&self, resource: &str) -> Target {
         let resource = self.catalogue.resources[resource].clone();
         Target { operation: resource.operations[0].clone(), resource, parameters: Vec::new() }
     }
 
     /// A call under a scenario and, where there is one, a grant.
-    pub(super) fn call<'c>(
+    pub(in crate::policy) fn call<'c>(
         &'c self,
         (subject, target): (&'c Subject, &'c Target),
         (scenario, grant): (&str, Option<&str>),
@@ -98,7 +99,7 @@ impl Folder {
 }
 
 /// A plain call in working time from the government network.
-pub(super) fn plain() -> Circumstances {
+pub(in crate::policy) fn plain() -> Circumstances {
     Circumstances {
         time: "2026-11-23T02:00:00Z".parse().unwrap(),
         source: "127.0.0.1".parse().unwrap(),
