@@ -8,6 +8,7 @@ use crate::gateway::limits::Limits;
 use crate::gateway::network::Networks;
 use crate::identity::mtls::TlsConfig;
 use crate::lang::Text;
+use crate::ledger::witness;
 use crate::written::{Document, Place, Problem, Problems, Table};
 use crate::{admin, identity, ledger, telemetry};
 
@@ -42,32 +43,76 @@ pub struct Config {
     pub telemetry: telemetry::Config,
 }
 
+/// `[witness]`, which a process of its own reads: a gateway's file may hold it too, so that departments witness each
+/// other.
+#[derive(Clone, Debug)]
+pub struct WitnessConfig {
+    /// Where logs submit their checkpoints.
+    pub listen: std::net::SocketAddr,
+    /// Its TLS; none: plain HTTP on a loopback address.
+    pub tls: Option<TlsConfig>,
+    /// Memory, key and logs.
+    pub witness: witness::Config,
+}
+
+impl WitnessConfig {
+    /// Reads `[witness]` of the file at `path`, whatever else is in it.
+    pub fn read(path: &Path) -> Result<Self, Vec<Problem>> {
+        read_file(path, |root, base| {
+            let witness = root.table("witness")?;
+            Self::from_table(witness, base)
+        })
+    }
+
+    fn from_table(table: Table<'_, '_>, base: &Path) -> Option<Self> {
+        let listen = table.parsed("listen", address).map(|listen| listen.value);
+        let tls = table.opt_table("tls").map(|tls| TlsConfig::read(&tls, base).inspect(|_| tls.finish()));
+        if listen.is_some_and(|listen| !listen.ip().is_loopback()) && tls.is_none() {
+            plain_beyond_loopback(&table, "[witness.tls]");
+        }
+        let witness = witness::Config::read(&table, base);
+        table.finish();
+        Some(Self { listen: listen?, tls: tls.map_or(Some(None), |tls| tls.map(Some))?, witness: witness? })
+    }
+}
+
+/// Reads a configuration file; everything wrong in it comes back at once.
+fn read_file<T>(path: &Path, read: impl FnOnce(Table<'_, '_>, &Path) -> Option<T>) -> Result<T, Vec<Problem>> {
+    let problems = Problems::default();
+    let name = path.display().to_string();
+    let config = match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let document = Document::parse(&name, &text, &problems);
+            read(document.root(&problems), base)
+        }
+        Err(error) => {
+            let place = Place { file: name.as_str().into(), line: 1, column: 1 };
+            let message = Text::new(format!("无法读取配置文件：{error}"), format!("cannot read the configuration file: {error}"));
+            let help = Text::new(
+                "用 --config FILE 指定，或先运行 `kanhe demo` 查看样例",
+                "name it with --config FILE, or run `kanhe demo` to see one",
+            );
+            problems.error(&place, "unreadable", message, Some(help));
+            None
+        }
+    };
+    match config {
+        Some(config) if problems.is_ok() => Ok(config),
+        _ => Err(problems.into_parts().0),
+    }
+}
+
+fn plain_beyond_loopback(table: &Table<'_, '_>, tls: &str) {
+    let message = Text::new("非回环地址必须启用 TLS", "plain HTTP is served on a loopback address only");
+    let help = Text::new(format!("添加 {tls}，或监听 127.0.0.1"), format!("add {tls}, or listen on 127.0.0.1"));
+    table.error("listen", "tls_required", message, Some(help));
+}
+
 impl Config {
     /// Reads the file at `path`; everything wrong in it comes back at once.
     pub fn read(path: &Path) -> Result<Self, Vec<Problem>> {
-        let problems = Problems::default();
-        let name = path.display().to_string();
-        let config = match std::fs::read_to_string(path) {
-            Ok(text) => {
-                let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                let document = Document::parse(&name, &text, &problems);
-                Self::from_table(document.root(&problems), base)
-            }
-            Err(error) => {
-                let place = Place { file: name.as_str().into(), line: 1, column: 1 };
-                let message = Text::new(format!("无法读取配置文件：{error}"), format!("cannot read the configuration file: {error}"));
-                let help = Text::new(
-                    "用 --config FILE 指定，或先运行 `kanhe demo` 查看样例",
-                    "name it with --config FILE, or run `kanhe demo` to see one",
-                );
-                problems.error(&place, "unreadable", message, Some(help));
-                None
-            }
-        };
-        match config {
-            Some(config) if problems.is_ok() => Ok(config),
-            _ => Err(problems.into_parts().0),
-        }
+        read_file(path, Self::from_table)
     }
 
     fn from_table(root: Table<'_, '_>, base: &Path) -> Option<Self> {
@@ -77,12 +122,15 @@ impl Config {
         let control = root.table("control").and_then(|table| one_path(table, "folder", base));
         let disclosure = root.table("disclosure").and_then(|table| read_disclosure(table, base));
         let telemetry = telemetry::Config::read(root.opt_table("telemetry"));
+        // Read by `kanhe ledger witness`; what is wrong in it is wrong here too.
+        let witness = root.opt_table("witness").map(|table| WitnessConfig::from_table(table, base));
         let gateway = gateway.and_then(|table| Gateway::read(table, base));
         let tls = gateway.as_ref().is_some_and(|gateway| gateway.tls.is_some());
         let admin = admin::Config::read(admin, tls);
         let name = gateway.as_ref().map_or("", |gateway| &*gateway.name);
         let ledger = root.table("ledger").and_then(|table| ledger::Config::read(&table, base, name).inspect(|_| table.finish()));
         root.finish();
+        witness.map_or(Some(()), |witness| witness.map(drop))?;
         let (gateway, (pseudonym_key, disclosure_buffer)) = (gateway?, disclosure?);
         Some(Self {
             base: base.to_owned(),
@@ -145,9 +193,7 @@ impl Gateway {
             && !written
             && !listen.value.ip().is_loopback()
         {
-            let message = Text::new("非回环地址必须启用 TLS", "plain HTTP is served on a loopback address only");
-            let help = Text::new("添加 [gateway.tls]，或监听 127.0.0.1", "add [gateway.tls], or listen on 127.0.0.1");
-            table.error("listen", "tls_required", message, Some(help));
+            plain_beyond_loopback(&table, "[gateway.tls]");
         }
         table.finish();
         Some(Self { name: name?.value, listen: listen?.value, tls, limits: limits?, networks: networks? })

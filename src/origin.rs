@@ -1,6 +1,8 @@
 //! The department's API: step 7 of the line. A pooled client that takes a `Passage`, which is made from a recorded
 //! intent and a safe method, or from a receipt; nothing reaches an origin without one. Redirects are never followed.
 
+mod pool;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -11,14 +13,14 @@ use std::time::Duration;
 
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::HeaderMap;
-use hyper::{Method, Request, Response};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
-use hyper_util::client::legacy::Client;
+use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, Uri};
+use hyper_rustls::ConfigBuilderExt;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use pool::{Failure, Link, Pool};
 
 use crate::catalogue::Origin;
 use crate::share::{Intent, Receipt};
@@ -95,11 +97,9 @@ struct Clients {
 /// A pooled client of one origin.
 #[derive(Debug)]
 struct OriginClient {
-    client: Client<HttpsConnector<HttpConnector>, RequestContent>,
+    pool: Arc<Pool>,
+    host: HeaderValue,
 }
-
-/// Idle connections kept per origin.
-const IDLE_CONNECTIONS: usize = 256;
 
 impl Origins {
     /// No clients yet; relative paths of certificates and keys start at `base`. When `files` grows, clients are built
@@ -130,41 +130,48 @@ impl Origins {
     /// Step 7: asks the origin.
     pub async fn forward(&self, _passage: Passage, origin: &Origin, request: Request<RequestContent>) -> Result<Response<Answer>, Error> {
         let client = self.client(origin).map_err(|error| Error::Unreachable(format!("{}: {}", error.path.display(), error.error)))?;
-        let again = replay(&request);
-        let asked = async {
-            match client.client.request(request).await {
-                // A pooled connection that the origin closed meanwhile; asked again once, where that is harmless.
-                Err(error)
-                    if is_stale(&error)
-                        && let Some(request) = again =>
-                {
-                    client.client.request(request).await
-                }
-                answer => answer,
-            }
-        };
-        let answer = tokio::time::timeout(origin.first_byte_timeout, asked).await.map_err(|_| Error::Timeout("no head in time"))?;
-        let idle = origin.idle_timeout;
-        answer.map(|answer| answer.map(|incoming| Answer::new(incoming, idle))).map_err(classify)
+        let asked = tokio::time::timeout(origin.first_byte_timeout, client.ask(request)).await;
+        let (answer, link) = asked.map_err(|_| Error::Timeout("no head in time"))?.map_err(|error| classify(&*error))?;
+        let lease = Some(Lease { link, pool: client.pool.clone() });
+        Ok(answer.map(|incoming| Answer { incoming, idle: Idle::new(origin.idle_timeout), lease }))
     }
 }
 
 impl OriginClient {
     fn new(origin: &Origin, base: &Path) -> Result<Self, ClientError> {
+        let unusable = || wrong(Path::new(&origin.url), "not an absolute URL");
+        let uri: Uri = origin.url.parse().map_err(|_| unusable())?;
+        let host = host_field(&uri).ok_or_else(unusable)?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(origin.connect_timeout));
         let builder = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls(origin, base)?);
         let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .http1_max_headers(200)
-            .build(connector);
-        Ok(Self { client })
+        Ok(Self { pool: Arc::new(Pool::new(connector, uri)), host })
     }
+
+    async fn ask(&self, mut request: Request<RequestContent>) -> Result<(Response<Incoming>, Box<Link>), Failure> {
+        request.headers_mut().insert(HOST, self.host.clone());
+        let again = replay(&request);
+        match self.pool.ask(request).await {
+            // A kept connection that the origin closed meanwhile; asked again once, where that is harmless.
+            Err((error, true))
+                if is_stale(&*error)
+                    && let Some(request) = again =>
+            {
+                self.pool.ask(request).await.map_err(|(error, _)| error)
+            }
+            asked => asked.map_err(|(error, _)| error),
+        }
+    }
+}
+
+/// The port is left out where it is the scheme's own (RFC 9110 section 4.2.3).
+fn host_field(uri: &Uri) -> Option<HeaderValue> {
+    let authority = uri.authority()?;
+    let own = matches!((uri.scheme_str(), authority.port_u16()), (Some("http"), Some(80)) | (Some("https"), Some(443)));
+    HeaderValue::from_str(if own { authority.host() } else { authority.as_str() }).ok()
 }
 
 fn tls(origin: &Origin, base: &Path) -> Result<rustls::ClientConfig, ClientError> {
@@ -224,24 +231,24 @@ fn find<'e, T: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 
 }
 
 /// hyper#2136: a kept connection that the origin has closed shows as an incomplete message.
-fn is_stale(error: &hyper_util::client::legacy::Error) -> bool {
+fn is_stale(error: &(dyn std::error::Error + 'static)) -> bool {
     let reset = find::<std::io::Error>(error).is_some_and(|error| {
         matches!(error.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionAborted)
     });
-    !error.is_connect() && (reset || find::<hyper::Error>(error).is_some_and(hyper::Error::is_incomplete_message))
+    reset || find::<hyper::Error>(error).is_some_and(hyper::Error::is_incomplete_message)
 }
 
-fn classify(error: hyper_util::client::legacy::Error) -> Error {
-    if let Some(content) = find::<ContentError>(&error) {
+fn classify(error: &(dyn std::error::Error + 'static)) -> Error {
+    if let Some(content) = find::<ContentError>(error) {
         return match content {
             ContentError::TooLarge(limit) => Error::ContentTooLarge(*limit),
             ContentError::Broken => Error::ContentBroken,
         };
     }
-    if find::<std::io::Error>(&error).is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
+    if find::<std::io::Error>(error).is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
         return Error::Timeout("no connection in time");
     }
-    let chain = std::iter::successors(Some(&error as &(dyn std::error::Error + 'static)), |error| error.source());
+    let chain = std::iter::successors(Some(error), |error| error.source());
     Error::Unreachable(chain.map(ToString::to_string).collect::<Vec<_>>().join(": "))
 }
 
@@ -316,11 +323,20 @@ impl Body for Guarded {
     }
 }
 
-/// An origin's content: bounded in time between two pieces.
+/// An origin's content: bounded in time between two pieces. It drives the connection that it comes over, and gives it
+/// back to the pool at its end; dropped before, it closes it.
 #[derive(Debug)]
 pub struct Answer {
     incoming: Incoming,
     idle: Idle,
+    lease: Option<Lease>,
+}
+
+/// A connection in use.
+#[derive(Debug)]
+struct Lease {
+    link: Box<Link>,
+    pool: Arc<Pool>,
 }
 
 /// Why an origin's content broke off, for the log.
@@ -336,10 +352,6 @@ impl std::fmt::Display for BrokenOff {
 impl std::error::Error for BrokenOff {}
 
 impl Answer {
-    fn new(incoming: Incoming, idle: Duration) -> Self {
-        Self { incoming, idle: Idle::new(idle) }
-    }
-
     /// The length that the origin declared.
     pub fn declared_length(&self) -> Option<u64> {
         self.incoming.size_hint().exact()
@@ -353,7 +365,7 @@ impl Answer {
     /// As [`Answer::piece`].
     pub fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         loop {
-            let frame = match Pin::new(&mut self.incoming).poll_frame(context) {
+            let frame = match self.poll_frame(context) {
                 Poll::Pending if self.idle.poll_expired(context) => {
                     return Poll::Ready(Some(Err(BrokenOff("the origin sent nothing for too long".to_owned()))));
                 }
@@ -361,6 +373,11 @@ impl Answer {
                 Poll::Ready(frame) => frame,
             };
             self.idle.moved();
+            if (frame.is_none() || self.incoming.is_end_stream())
+                && let Some(Lease { link, pool }) = self.lease.take()
+            {
+                pool.keep(link, context);
+            }
             match frame {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(BrokenOff(error.to_string())))),
@@ -370,6 +387,18 @@ impl Answer {
                     }
                 }
             }
+        }
+    }
+
+    /// What has come; where nothing has, the connection is driven on.
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(context);
+        match (&polled, &mut self.lease) {
+            (Poll::Pending, Some(lease)) => {
+                lease.link.drive(context);
+                Pin::new(&mut self.incoming).poll_frame(context)
+            }
+            _ => polled,
         }
     }
 }

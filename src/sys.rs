@@ -1,6 +1,7 @@
 //! The system's edge: clock, randomness and durable writes. Nothing else in Kanhe asks for them (held by lints), so
 //! that what they promise is read in one place.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -21,12 +22,38 @@ pub fn instant() -> Instant {
     Instant::now()
 }
 
+/// Bytes drawn from the generator at a time: one call of it costs as much as dozens of ids.
+const DRAWN: usize = 1024;
+
+thread_local! {
+    /// Random bytes of this thread that nobody has had yet, and how many of them are left.
+    static LEFT: RefCell<([u8; DRAWN], usize)> = const { RefCell::new(([0; DRAWN], 0)) };
+}
+
 /// Bytes that nobody can guess.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    // Ids, salts and keys rest on it: without randomness there is nothing to go on with.
-    aws_lc_rs::rand::fill(&mut bytes).unwrap_or_else(|_| std::process::abort());
+    LEFT.with_borrow_mut(|(drawn, left)| {
+        if *left < N {
+            draw(drawn);
+            *left = DRAWN;
+        }
+        match left.checked_sub(N) {
+            Some(rest) => {
+                bytes.copy_from_slice(&drawn[rest..*left]);
+                // Each byte is given once: a salt that is erased elsewhere must not be found here.
+                drawn[rest..*left].fill(0);
+                *left = rest;
+            }
+            None => draw(&mut bytes),
+        }
+    });
     bytes
+}
+
+fn draw(bytes: &mut [u8]) {
+    // Ids, salts and keys rest on it: without randomness there is nothing to go on with.
+    aws_lc_rs::rand::fill(bytes).unwrap_or_else(|_| std::process::abort());
 }
 
 /// Makes the bytes of `file` survive a loss of power.
@@ -63,4 +90,21 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Reserves room for a file that will be written from its start, so that a full disk shows before it matters.
 pub fn preallocate(file: &File, length: u64) -> io::Result<()> {
     rustix::fs::fallocate(file.as_fd(), rustix::fs::FallocateFlags::empty(), 0, length).map_err(io::Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_random_byte_is_given_twice() {
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..1000 {
+            assert!(seen.insert(random::<16>().to_vec()));
+            assert!(seen.insert(random::<32>().to_vec()));
+        }
+        // More than is drawn at a time.
+        let long = random::<3000>();
+        assert!(long.chunks_exact(8).all(|chunk| chunk != [0; 8]));
+    }
 }

@@ -84,6 +84,8 @@ pub struct LedgerGauges {
     pub last_sync: Duration,
     /// Whether shares can be recorded.
     pub healthy: bool,
+    /// Entries under the newest witnessed checkpoint.
+    pub witnessed: u64,
 }
 
 /// What is counted and measured.
@@ -93,7 +95,7 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     durations: Family<DecisionLabel, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
-    ledger: [Gauge<f64, std::sync::atomic::AtomicU64>; 7],
+    ledger: [Gauge<f64, std::sync::atomic::AtomicU64>; 8],
 }
 
 impl Default for Metrics {
@@ -121,6 +123,7 @@ impl Metrics {
             ("ledger_lag_seconds", "Age of the oldest entry that waits"),
             ("ledger_last_sync_seconds", "How long the last sync of the journal took"),
             ("ledger_healthy", "1 while shares can be recorded"),
+            ("ledger_witnessed_entries", "Entries under the newest checkpoint that enough witnesses cosigned since start"),
         ];
         let ledger = names.map(|(name, help)| {
             let gauge = Gauge::default();
@@ -152,6 +155,7 @@ impl Metrics {
             ledger.lag.as_secs_f64(),
             ledger.last_sync.as_secs_f64(),
             f64::from(u8::from(ledger.healthy)),
+            ledger.witnessed as f64,
         ];
         for (gauge, value) in self.ledger.iter().zip(values) {
             gauge.set(value);

@@ -47,6 +47,11 @@ fn reasons(state: &State) -> Vec<(&'static str, Text)> {
     }
     match state.ledger.health() {
         Health::Ok => {}
+        Health::Unwitnessed => {
+            let zh = "检查点的见证方不足已超过宽限期；恢复见证方后自动继续";
+            let en = "the checkpoints have found too few witnesses for longer than the grace period; shares go on once they are back";
+            reasons.push(("witnesses_missing", Text::new(zh, en)));
+        }
         Health::Poisoned { path, error } => {
             let path = path.display();
             let text = Text::new(
@@ -80,6 +85,7 @@ fn exposition(state: &State) -> Response {
         lag: stats.lag,
         last_sync: stats.last_sync,
         healthy: matches!(state.ledger.health(), Health::Ok),
+        witnessed: stats.witnessed,
     };
     let text = state.metrics.exposition(gauges);
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()

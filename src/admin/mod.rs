@@ -51,6 +51,11 @@ impl Config {
 pub async fn serve(listener: TcpListener, state: Arc<State>) {
     let plain = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let router = api::router(state.clone());
+    serve_router(listener, router, move || if plain { None } else { state.tls.load_full() }).await;
+}
+
+/// Serves what `router` answers, each new connection with the TLS of that moment, until the task is dropped.
+pub async fn serve_router(listener: TcpListener, router: axum::Router, tls: impl Fn() -> Option<Arc<rustls::ServerConfig>>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -63,7 +68,7 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
             }
         };
         let router = router.clone();
-        let tls = if plain { None } else { state.tls.load_full() };
+        let tls = tls();
         tokio::spawn(async move {
             let _place = place;
             match tls {

@@ -2,6 +2,8 @@
 //! is taken; a start that cannot be whole does not happen.
 
 mod reload;
+pub mod witness;
+mod witnessing;
 mod workers;
 
 use std::net::SocketAddr;
@@ -237,6 +239,7 @@ impl Gateway {
     async fn run(mut self, announce: &Announce) -> Result<(), Error> {
         let (gateway, admin_listener) = self.listeners;
         let accepting = tokio::spawn(self.workers.accept(gateway, self.shared.limits.connections));
+        let witnessing = witnessing::start(&self.config.ledger.witnesses, &self.shared.ledger)?;
         let administering = tokio::spawn(admin::serve(admin_listener, self.admin.clone()));
         let mut second = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -263,6 +266,9 @@ impl Gateway {
         self.workers.stop();
         self.shared.recorder.stopped().await;
         self.shared.ledger.close();
+        if let Some(witnessing) = witnessing {
+            witnessing.abort();
+        }
         administering.abort();
         Ok(())
     }

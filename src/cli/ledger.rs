@@ -16,6 +16,7 @@ use crate::written::units;
 
 mod names;
 mod table;
+mod witness;
 
 /// `kanhe ledger …`.
 #[derive(Debug, Args)]
@@ -35,6 +36,8 @@ enum Command {
     },
     /// 核验 · judge the whole ledger by its files
     Verify(VerifyArgs),
+    /// 为其他台账的检查点会签 · witness other logs: cosign their checkpoints
+    Witness(witness::WitnessArgs),
 }
 
 #[derive(Debug, Args)]
@@ -102,6 +105,7 @@ pub fn run(args: LedgerArgs, settings: &Settings) -> Exit {
         Command::Query(args) => find(*args, settings),
         Command::Show { index } => show(index, settings),
         Command::Verify(args) => judge(&args, settings),
+        Command::Witness(args) => Ok(witness::run(&args, settings)),
     };
     done.unwrap_or_else(|trouble| trouble.end(settings))
 }

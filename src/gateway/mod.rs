@@ -5,6 +5,7 @@ pub mod content;
 pub mod limits;
 pub mod listener;
 pub mod network;
+mod outliving;
 mod patience;
 pub mod pipeline;
 mod reading;

@@ -1,16 +1,16 @@
 //! The line that a request travels: one function, one statement a step, one error type, one exit. The numbers are
 //! those of the crate's documentation.
 
-use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::Poll;
 
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::{Request, Response};
-use tokio::sync::oneshot;
 
 use super::content::Content;
 use super::listener::Connection;
+use super::outliving::{Outliving, Waited};
 use super::refusal::{Code, Refusal};
 use super::rewriting::Drain;
 use super::{Counted, Line, admission, reading, rewriting};
@@ -98,12 +98,11 @@ async fn share(
     };
     let (intent, pending, settlement) = shared.recorder.commit(permit, &facts)?;
 
-    // From here on the work outlives the caller: a task of its own, told when the caller has gone.
+    // From here on the work outlives the caller, and sees when the caller has gone.
     request.headers_mut().insert("share-id", intent.id_field());
-    let (waiting, gone) = oneshot::channel::<Infallible>();
+    let waited = Waited::default();
     let committed = Committed { line: line.clone(), target, intent, pending, settlement, counted };
-    let answered = tokio::spawn(committed.carry_out(request, Caller { gone, waited_for: false })).await;
-    drop(waiting);
+    let answered = Outliving::new(waited.clone(), committed.carry_out(request, waited)).await;
     answered.unwrap_or_else(|_| Err(broken()))
 }
 
@@ -119,13 +118,12 @@ struct Committed {
 
 impl Committed {
     /// Steps 7 to 9; step 10 is the settlement's own.
-    async fn carry_out(self, request: Request<RequestContent>, mut caller: Caller) -> Result<Response<Content>, Refusal> {
+    async fn carry_out(self, request: Request<RequestContent>, waited: Waited) -> Result<Response<Content>, Refusal> {
         let Self { line, target, intent, pending, mut settlement, counted } = self;
         let (origin, method) = (&target.resource.origin, request.method().clone());
         let drain = if method.is_safe() { Drain::No } else { Drain::UpTo(line.shared.limits.drain_size) };
-        if method.is_safe() {
-            caller.is_waited_for();
-        }
+        // Work stops when the caller goes away where the call is safe.
+        let caller = Caller(method.is_safe().then_some(waited));
 
         // 7 forward
         let (receipt, answer) = match Passage::ahead(&intent, &method) {
@@ -156,31 +154,19 @@ impl Committed {
     }
 }
 
-/// The caller, as seen from the task that works for it.
-struct Caller {
-    gone: oneshot::Receiver<Infallible>,
-    waited_for: bool,
-}
+/// The caller that the work stops for when it goes away; none: the work goes on to its end.
+struct Caller(Option<Waited>);
 
 impl Caller {
-    /// From now on work stops when the caller goes away: right where the call is safe.
-    fn is_waited_for(&mut self) {
-        self.waited_for = true;
-    }
-
     /// Runs `work` to its end, or drops it when the caller goes away.
-    async fn unless_gone<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        if !self.waited_for {
-            return Some(work.await);
-        }
-        tokio::select! {
-            biased;
-            outcome = work => Some(outcome),
-            _ = &mut self.gone => {
-                self.waited_for = false;
-                None
-            }
-        }
+    async fn unless_gone<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        // Whoever goes away hands the work to another task, which asks again: nothing else has to wake it.
+        std::future::poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Pending if self.0.as_ref().is_some_and(Waited::is_over) => Poll::Ready(None),
+            polled => polled.map(Some),
+        })
+        .await
     }
 }
 
@@ -197,7 +183,7 @@ fn unheard() -> Refusal {
     Refusal::new(Code::OriginUnreachable, Text::new("调用方已断开", "the caller went away"))
 }
 
-/// The task that carries out a share ended without an answer; its settlement has settled it.
+/// The work that carries out a share ended without an answer; its settlement has settled it.
 fn broken() -> Refusal {
     Refusal::new(Code::DisclosureFailed, Text::new("处理应答时发生内部错误", "an internal error happened while the answer was handled"))
 }

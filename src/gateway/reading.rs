@@ -141,9 +141,9 @@ impl Asked {
         bound: &Bound,
         target: &Target,
     ) -> Result<Request<RequestContent>, Refusal> {
-        let uri = format!("{}{}{}", target.resource.origin.url.trim_end_matches('/'), target.origin_target(), self.query);
-        let uri: Uri =
-            uri.parse().map_err(|_| malformed("路径无法转交提供部门的接口", "the path cannot be passed to the department's API"))?;
+        // An origin's address has no path of its own: this is all that its connection needs to be told.
+        let uri = Uri::try_from(target.origin_target() + &self.query);
+        let uri = uri.map_err(|_| malformed("路径无法转交提供部门的接口", "the path cannot be passed to the department's API"))?;
         let mut request = Request::new(self.content);
         *request.method_mut() = target.operation.method.clone();
         *request.uri_mut() = uri;

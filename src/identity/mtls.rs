@@ -13,7 +13,8 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::TlsConnector;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use super::authenticate::sha256;
@@ -85,6 +86,25 @@ impl TlsConfig {
         }
         Some(Self { certificate: certificate?, key: key?, client_ca, client_crl, client_auth })
     }
+}
+
+/// A TLS client that trusts the certificates in this PEM file and no others.
+pub fn client_connector(ca: &Path) -> Result<TlsConnector, Text> {
+    let file = ca.display();
+    let unreadable =
+        |error: &dyn std::fmt::Display| Text::new(format!("无法读取 `{file}`：{error}"), format!("cannot read `{file}`: {error}"));
+    let pem = std::fs::read(ca).map_err(|error| unreadable(&error))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        roots.add(certificate.map_err(|error| unreadable(&error))?).map_err(|error| unreadable(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(Text::new(format!("`{file}` 中没有证书"), format!("`{file}` holds no certificate")));
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = builder.map_err(|error| unreadable(&error))?.with_root_certificates(roots).with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// Reads the files and sets up TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1. A reload makes a new one.

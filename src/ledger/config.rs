@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::witness::Witnesses;
 use crate::lang::Text;
 use crate::written::{Table, units};
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub checkpoint_interval: Duration,
     /// A second path of the checkpoint: tells at start that the log was cut or replaced.
     pub checkpoint_copy: Option<PathBuf>,
+    /// Who cosigns its checkpoints.
+    pub witnesses: Witnesses,
 }
 
 impl Config {
@@ -40,6 +43,7 @@ impl Config {
         let segment = optional(table, "journal_segment", 64 << 20, segment_size);
         let interval = optional(table, "checkpoint_interval", Duration::from_secs(1), interval);
         let copy = table.opt_string("checkpoint_copy").filter(|text| !text.value.trim().is_empty());
+        let witnesses = Witnesses::read(table, base);
         let register = optional(table, "register", (), register);
         let gate = optional(table, "gate", (), gate);
         let retention = optional(table, "retention", (), retention);
@@ -53,6 +57,7 @@ impl Config {
             subject_keys_old: old,
             checkpoint_interval: interval?,
             checkpoint_copy: copy.map(|text| base.join(text.value)),
+            witnesses: witnesses?,
         })
     }
 }

@@ -22,11 +22,7 @@ pub(super) struct Signer {
 impl Signer {
     /// Reads a PKCS#8 PEM file as `openssl genpkey -algorithm ed25519` writes it.
     pub(super) fn read(name: &str, path: &Path) -> Result<Self, OpenError> {
-        let text = std::fs::read_to_string(path).map_err(|error| OpenError::io(path, &error))?;
-        let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
-        let pair = BASE64_STANDARD.decode(body).ok().and_then(|der| Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).ok());
-        let wrong = || OpenError::refused(path, "不是 Ed25519 私钥（PKCS#8 PEM）", "not an Ed25519 private key in PKCS#8 PEM");
-        Ok(Self { name: name.to_owned(), pair: pair.ok_or_else(wrong)? })
+        Ok(Self { name: name.to_owned(), pair: ed25519_pair(path)? })
     }
 
     /// The verifier key, as in `log.vkey` (C2SP signed-note).
@@ -56,6 +52,15 @@ impl Signer {
         let whole = sha256(&[self.name.as_bytes(), b"\n", &self.typed_key()]);
         [whole[0], whole[1], whole[2], whole[3]]
     }
+}
+
+/// Reads a PKCS#8 PEM file as `openssl genpkey -algorithm ed25519` writes it.
+pub(super) fn ed25519_pair(path: &Path) -> Result<Ed25519KeyPair, OpenError> {
+    let text = std::fs::read_to_string(path).map_err(|error| OpenError::io(path, &error))?;
+    let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+    let pair = BASE64_STANDARD.decode(body).ok().and_then(|der| Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).ok());
+    let wrong = || OpenError::refused(path, "不是 Ed25519 私钥（PKCS#8 PEM）", "not an Ed25519 private key in PKCS#8 PEM");
+    pair.ok_or_else(wrong)
 }
 
 /// SHA-256 of parts one after the other.

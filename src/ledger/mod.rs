@@ -32,6 +32,7 @@ mod snapshots;
 mod tree;
 pub mod verify;
 mod volume;
+pub mod witness;
 mod writer;
 
 #[cfg(test)]
@@ -82,6 +83,8 @@ pub enum Unavailable {
     Closing,
     /// Too many entries wait.
     Overloaded,
+    /// The witnesses have been missing for longer than the grace period.
+    Unwitnessed,
 }
 
 impl fmt::Display for Unavailable {
@@ -90,6 +93,7 @@ impl fmt::Display for Unavailable {
             Self::Poisoned => "ledger cannot be written",
             Self::Closing => "ledger is closing",
             Self::Overloaded => "too many entries wait for the ledger",
+            Self::Unwitnessed => "the ledger's checkpoints find too few witnesses",
         })
     }
 }
@@ -101,6 +105,8 @@ impl std::error::Error for Unavailable {}
 pub enum Health {
     /// They can.
     Ok,
+    /// Not until enough witnesses have cosigned again.
+    Unwitnessed,
     /// Not until a restart.
     Poisoned {
         /// What could not be written.
@@ -125,6 +131,8 @@ pub struct Stats {
     pub lag: Duration,
     /// How long the last write and sync took.
     pub last_sync: Duration,
+    /// Entries under the newest witnessed checkpoint.
+    pub witnessed: u64,
 }
 
 /// The ledger, open for writing.
@@ -242,6 +250,7 @@ impl Ledger {
     /// Whether shares can be recorded.
     pub fn health(&self) -> Health {
         match self.shared.fault() {
+            None if self.shared.held.load(Ordering::Relaxed) => Health::Unwitnessed,
             None => Health::Ok,
             Some(fault) => Health::Poisoned { path: fault.path.clone(), error: fault.error.to_string() },
         }
@@ -258,6 +267,7 @@ impl Ledger {
             queued,
             lag: since.map_or(Duration::ZERO, |since| since.elapsed()),
             last_sync: Duration::from_nanos(self.shared.last_sync.load(Ordering::Relaxed)),
+            witnessed: self.shared.witnessed_size.load(Ordering::Relaxed),
         }
     }
 

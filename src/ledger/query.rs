@@ -123,7 +123,7 @@ impl Seen<'_> {
 }
 
 /// Size of the signed log on disk, unverified: `verify` is for that.
-fn signed_size(folder: &Path) -> io::Result<u64> {
+pub(super) fn signed_size(folder: &Path) -> io::Result<u64> {
     let note = fs::read_to_string(folder.join("checkpoint"))?;
     note.lines().nth(1).and_then(|line| line.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -40,6 +40,10 @@ pub(super) struct Shared {
     pub(super) size: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) last_sync: AtomicU64,
+    /// No share while the witnesses have been missing for too long; settlements and refusals are recorded all the same.
+    pub(super) held: AtomicBool,
+    /// Entries under the newest witnessed checkpoint.
+    pub(super) witnessed_size: AtomicU64,
 }
 
 struct State {
@@ -103,6 +107,8 @@ impl Shared {
             size: AtomicU64::new(next),
             batches: AtomicU64::new(0),
             last_sync: AtomicU64::new(0),
+            held: AtomicBool::new(false),
+            witnessed_size: AtomicU64::new(0),
         }
     }
 
@@ -130,6 +136,14 @@ impl Shared {
 
     pub(super) fn set_checkpoint(&self, note: Vec<u8>) {
         *self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(note);
+    }
+
+    /// Puts a cosigned note in the place of the same note without cosignatures, if that is still the newest.
+    pub(super) fn cosigned(&self, plain: &[u8], cosigned: Vec<u8>) {
+        let mut newest = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.as_slice() == plain {
+            *newest = Arc::new(cosigned);
+        }
     }
 
     pub(super) fn checkpoint(&self) -> Arc<Vec<u8>> {
@@ -181,6 +195,9 @@ impl Shared {
     }
 
     pub(super) fn reserve(self: &Arc<Self>) -> Result<Settling, Unavailable> {
+        if self.held.load(Ordering::Relaxed) {
+            return Err(Unavailable::Unwitnessed);
+        }
         let mut state = self.lock();
         self.admit(&state, 0)?;
         state.reserved += 1;

@@ -26,3 +26,4 @@ mod serve;
 mod share;
 mod streaming;
 mod support;
+mod witness;

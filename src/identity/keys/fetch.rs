@@ -1,17 +1,12 @@
 //! One fetch of a key set: HTTP/1.1 over TLS to an authority of our own choosing, bounded in time and size, status 200
 //! or nothing (a redirect is an error).
 
-use std::path::Path;
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::header::{ACCEPT, CONTENT_ENCODING, HOST};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -20,25 +15,6 @@ use crate::lang::Text;
 
 /// The largest key set that is read.
 const SET_LARGEST: usize = 256 << 10;
-
-/// A TLS client that trusts the certificates in this PEM file and no others.
-pub(super) fn connector(ca: &Path) -> Result<TlsConnector, Text> {
-    let file = ca.display();
-    let unreadable =
-        |error: &dyn std::fmt::Display| Text::new(format!("无法读取 `{file}`：{error}"), format!("cannot read `{file}`: {error}"));
-    let pem = std::fs::read(ca).map_err(|error| unreadable(&error))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        roots.add(certificate.map_err(|error| unreadable(&error))?).map_err(|error| unreadable(&error))?;
-    }
-    if roots.is_empty() {
-        return Err(Text::new(format!("`{file}` 中没有证书"), format!("`{file}` holds no certificate")));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = builder.map_err(|error| unreadable(&error))?.with_root_certificates(roots).with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
-}
 
 /// Fetches the set's bytes.
 pub(super) async fn fetch(remote: &RemoteJwks, connector: &TlsConnector) -> Result<Bytes, Text> {

@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{KeySet, fetch};
 use crate::identity::issuer::{IssuerConfig, JwksSource, RemoteJwks};
+use crate::identity::mtls::client_connector;
 use crate::lang::Text;
 use crate::sys;
 
@@ -37,7 +38,7 @@ impl Source {
         let (connector, bytes) = match &issuer.jwks {
             JwksSource::File(path) => (None, read(path)?),
             JwksSource::Https(remote) => {
-                let connector = fetch::connector(&remote.ca)?;
+                let connector = client_connector(&remote.ca)?;
                 let bytes = fetch::fetch(remote, &connector).await?;
                 (Some(connector), bytes.to_vec())
             }

@@ -56,6 +56,7 @@ impl Place {
             subject_keys_old: Vec::new(),
             checkpoint_interval: Duration::from_millis(20),
             checkpoint_copy: None,
+            witnesses: crate::ledger::witness::Witnesses::default(),
         }
     }
 
