@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::Router;
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 
-use crate::lang::{Lang, Text};
+use super::{log, who};
+use crate::identity::Authenticator;
+use crate::lang::Text;
 use crate::ledger::{Health, Ledger};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{LedgerGauges, Metrics};
@@ -19,6 +22,8 @@ use crate::telemetry::{LedgerGauges, Metrics};
 pub struct State {
     /// The ledger, whose state decides whether anything can be shared.
     pub ledger: Arc<Ledger>,
+    /// Who asks.
+    pub authenticator: Arc<Authenticator>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The control snapshot in force.
@@ -32,11 +37,12 @@ pub struct State {
 }
 
 pub(super) fn router(state: Arc<State>) -> Router {
-    let (ready, metrics) = (state.clone(), state);
+    let (ready, metrics, log) = (state.clone(), state.clone(), state);
     Router::new()
         .route("/livez", get(|| async { ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "ok\n") }))
         .route("/readyz", get(move |fields: axum::http::HeaderMap| async move { readiness(&ready, &fields) }))
         .route("/metrics", get(move || async move { exposition(&metrics) }))
+        .route("/log/{*path}", get(move |head: Parts| async move { log::serve(&log, &head).await }))
 }
 
 /// Why shares are refused now, each by its stable name.
@@ -65,8 +71,7 @@ fn reasons(state: &State) -> Vec<(&'static str, Text)> {
 }
 
 fn readiness(state: &State, fields: &axum::http::HeaderMap) -> Response {
-    let lang =
-        fields.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).map_or_else(Lang::default, Lang::from_accept_language);
+    let lang = who::language(fields);
     let reasons = reasons(state);
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let told: Vec<_> = reasons.iter().map(|(code, text)| json!({"code": code, "message": text.get(lang)})).collect();

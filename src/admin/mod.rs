@@ -1,12 +1,15 @@
-//! Administration: health and metrics, on a listener of their own. Plain HTTP on a loopback address; elsewhere with the
+//! Administration: health, metrics and the log for auditors, on a listener of their own. Plain HTTP on a loopback address; elsewhere with the
 //! gateway's TLS.
 
 mod api;
+mod log;
+mod who;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -15,7 +18,9 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 pub use api::State;
+use who::Shown;
 
+use crate::identity::PeerCertificate;
 use crate::lang::Text;
 use crate::written::Table;
 
@@ -79,7 +84,11 @@ pub async fn serve_router(listener: TcpListener, router: axum::Router, tls: impl
                     let config = Arc::new(config);
                     let handshake = tokio::time::timeout(PATIENCE, TlsAcceptor::from(config).accept(stream)).await;
                     if let Ok(Ok(stream)) = handshake {
-                        speak(TokioIo::new(stream), router).await;
+                        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                        match shown.map(|der| PeerCertificate::from_der(der)).transpose() {
+                            Ok(certificate) => speak(TokioIo::new(stream), router.layer(Extension(Shown(certificate.map(Arc::new))))).await,
+                            Err(error) => tracing::warn!(%error, "a verified client certificate could not be read"),
+                        }
                     }
                 }
                 None => speak(TokioIo::<TcpStream>::new(stream), router).await,

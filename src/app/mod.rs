@@ -188,7 +188,7 @@ impl Gateway {
         let authenticator = Authenticator::start(&config.identity).await.map_err(|error| error.text())?;
         let ledger = Arc::new(Ledger::open(&config.ledger, create_ledger).map_err(|error| error.text())?);
         let listeners = (bind("gateway", config.listen).await?, bind("admin", config.admin.listen).await?);
-        let recorder = Recorder::new(ledger.clone(), &config.name);
+        let recorder = Recorder::new(ledger.clone());
         let quotas = restored_quotas(&ledger, &world.snapshot)?;
         let files = std::mem::take(&mut world.snapshot.files);
         ledger
@@ -202,7 +202,7 @@ impl Gateway {
         let shared = Arc::new(Shared {
             snapshot: Arc::new(ArcSwap::from_pointee(world.snapshot)),
             tls: Arc::new(ArcSwapOption::from(world.tls)),
-            authenticator,
+            authenticator: Arc::new(authenticator),
             quotas,
             recorder,
             ledger,
@@ -222,6 +222,7 @@ impl Gateway {
             .map_err(|error| Error::trouble("无法启动工作线程", "a worker cannot start", error))?;
         let admin = Arc::new(admin::State {
             ledger: shared.ledger.clone(),
+            authenticator: shared.authenticator.clone(),
             metrics: shared.metrics.clone(),
             snapshot: shared.snapshot.clone(),
             in_flight: shared.in_flight.clone(),

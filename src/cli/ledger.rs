@@ -1,8 +1,8 @@
-//! `kanhe ledger query | show | verify`: asks the ledger's files, gateway running or not.
+//! `kanhe ledger query | show | verify | receipt`: asks the ledger's files, gateway running or not.
 
 use std::io::{self, BufRead, Write};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use clap::{Args, Subcommand};
@@ -10,12 +10,14 @@ use jiff::Timestamp;
 
 use super::{Exit, Format, Settings, open_config, print_trouble};
 use crate::lang::Text;
+use crate::ledger::SubjectKeys;
 use crate::ledger::query::{self, Filter, Record};
-use crate::ledger::{SubjectKeys, verify};
 use crate::written::units;
 
 mod names;
+mod receipt;
 mod table;
+mod verify;
 mod witness;
 
 /// `kanhe ledger …`.
@@ -34,8 +36,13 @@ enum Command {
         /// 序号 · its index
         index: u64,
     },
-    /// 核验 · judge the whole ledger by its files
-    Verify(VerifyArgs),
+    /// 核验台账、回执或内容 · judge the whole ledger by its files, a receipt, or a copy of what was released
+    Verify(Box<verify::VerifyArgs>),
+    /// 取得一条记录的回执包 · the bundle that proves an entry offline
+    Receipt {
+        /// 序号 · its index
+        index: u64,
+    },
     /// 为其他台账的检查点会签 · witness other logs: cosign their checkpoints
     Witness(witness::WitnessArgs),
 }
@@ -89,22 +96,13 @@ struct QueryArgs {
     limit: Option<u64>,
 }
 
-#[derive(Debug, Args)]
-struct VerifyArgs {
-    /// 台账目录（默认取配置） · the ledger's folder (by default the configuration's)
-    #[arg(long, value_name = "FOLDER")]
-    ledger: Option<PathBuf>,
-    /// 可信的核验公钥文件（默认台账自带的 log.vkey） · the verifier key to trust (by default the ledger's own log.vkey)
-    #[arg(long, value_name = "VKEYFILE")]
-    key: Option<PathBuf>,
-}
-
 /// Runs the command.
 pub fn run(args: LedgerArgs, settings: &Settings) -> Exit {
     let done = match args.command {
         Command::Query(args) => find(*args, settings),
         Command::Show { index } => show(index, settings),
-        Command::Verify(args) => judge(&args, settings),
+        Command::Verify(args) => verify::run(&args, settings),
+        Command::Receipt { index } => receipt::run(index, settings),
         Command::Witness(args) => Ok(witness::run(&args, settings)),
     };
     done.unwrap_or_else(|trouble| trouble.end(settings))
@@ -253,31 +251,4 @@ fn show(index: u64, settings: &Settings) -> Result<Exit, Trouble> {
     };
     printed.and_then(|()| out.flush()).map_err(Trouble::writing)?;
     Ok(Exit::Yes)
-}
-
-fn judge(args: &VerifyArgs, settings: &Settings) -> Result<Exit, Trouble> {
-    let folder = match &args.ledger {
-        Some(folder) => folder.clone(),
-        None => open_config(settings).map_err(Trouble::Told)?.ledger.folder,
-    };
-    let report = verify::verify(&folder, args.key.as_deref()).map_err(Trouble::reading(&folder))?;
-    let text = match settings.format {
-        Format::Json => {
-            let bad = report.first_bad.as_ref().map(|bad| serde_json::json!({"index": bad.index, "reason": bad.reason}));
-            serde_json::json!({"ok": bad.is_none(), "size": report.size, "root": report.root, "first_bad": bad}).to_string()
-        }
-        Format::Human => {
-            let (size, root) = (report.size, &report.root);
-            let text = match &report.first_bad {
-                None => Text::new(format!("核验通过：{size} 条，根 {root}"), format!("verified: {size} entries, root {root}")),
-                Some(bad) => Text::new(
-                    format!("核验未通过：第 {} 条：{}", bad.index, bad.reason),
-                    format!("not verified: entry {}: {}", bad.index, bad.reason),
-                ),
-            };
-            text.get(settings.lang).to_owned()
-        }
-    };
-    writeln!(io::stdout().lock(), "{text}").map_err(Trouble::writing)?;
-    Ok(if report.first_bad.is_none() { Exit::Yes } else { Exit::No })
 }

@@ -11,6 +11,7 @@ pub mod pipeline;
 mod reading;
 pub mod refusal;
 mod rewriting;
+mod well_known;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -36,7 +37,7 @@ pub struct Shared {
     /// TLS of new connections.
     pub tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
     /// Who asks.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// What grants have been used for.
     pub quotas: Quotas,
     /// The only bridge between decisions and the ledger.

@@ -13,7 +13,7 @@ use super::listener::Connection;
 use super::outliving::{Outliving, Waited};
 use super::refusal::{Code, Refusal};
 use super::rewriting::Drain;
-use super::{Counted, Line, admission, reading, rewriting};
+use super::{Counted, Line, admission, reading, rewriting, well_known};
 use crate::catalogue::route::Target;
 use crate::identity::{AuthorizationFields, Credentials};
 use crate::lang::Text;
@@ -68,6 +68,9 @@ async fn share(
     let credentials = Credentials { authorization, certificate: connection.certificate.as_ref() };
     let subject = shared.authenticator.authenticate(&snapshot.parties, credentials, admitted.time).await;
     let subject = known.authenticated(subject)?;
+    if let Some(asked) = well_known::asked(&admitted)? {
+        return well_known::answer(shared, &subject, asked).await;
+    }
 
     // 3 resolve
     let target = snapshot.catalogue.routes.find(&admitted.head.method, &admitted.path)?;

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 
-use super::journal::{Batch, segments};
+use super::journal::segments;
 use super::keys::Signer;
 use super::queue::Shared;
+use super::receipt::Sealed;
 use super::tree::Tree;
 use super::volume::Volume;
 use crate::sys;
@@ -42,19 +43,21 @@ pub(super) struct Backlog {
 
 #[derive(Default)]
 struct BacklogState {
-    batches: VecDeque<Arc<Batch>>,
+    batches: VecDeque<Arc<Sealed>>,
     bytes: usize,
+    /// Somebody waits for a checkpoint over so many entries.
+    wanted: u64,
     closed: bool,
 }
 
 impl Backlog {
     /// Hands a batch over; waits while too much is there.
-    pub(super) fn push(&self, batch: Arc<Batch>) {
+    pub(super) fn push(&self, sealed: Arc<Sealed>) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let full = |state: &mut BacklogState| state.bytes > MOST_BACKLOG && !state.closed;
         let mut state = self.changed.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
-        state.bytes += batch.bundle.len();
-        state.batches.push_back(batch);
+        state.bytes += sealed.batch.bundle.len();
+        state.batches.push_back(sealed);
         drop(state);
         self.changed.notify_all();
     }
@@ -65,10 +68,22 @@ impl Backlog {
         self.changed.notify_all();
     }
 
-    /// All that is there, waiting until `until` for some; and whether no more comes.
-    fn take(&self, until: Option<Instant>) -> (VecDeque<Arc<Batch>>, bool) {
+    /// A checkpoint over `size` entries is wanted before it is due.
+    pub(super) fn want(&self, size: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.wanted = state.wanted.max(size);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// All that is there, waiting until `until` for some, or until the tree of `size` entries, of which `signed` are
+    /// under a checkpoint, is wanted; then how many are wanted, and whether no more comes.
+    fn take(&self, until: Option<Instant>, signed: u64, size: u64) -> (VecDeque<Arc<Sealed>>, u64, bool) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let empty = |state: &mut BacklogState| state.batches.is_empty() && !state.closed;
+        let empty = |state: &mut BacklogState| {
+            let wanted = signed < state.wanted && state.wanted <= size;
+            state.batches.is_empty() && !state.closed && !wanted
+        };
         let mut state = match until {
             None => self.changed.wait_while(state, empty).unwrap_or_else(PoisonError::into_inner),
             Some(until) => {
@@ -78,10 +93,10 @@ impl Backlog {
         };
         let batches = std::mem::take(&mut state.batches);
         state.bytes = 0;
-        let closed = state.closed;
+        let (wanted, closed) = (state.wanted, state.closed);
         drop(state);
         self.changed.notify_all();
-        (batches, closed)
+        (batches, wanted, closed)
     }
 }
 
@@ -91,7 +106,7 @@ pub(super) struct Publisher {
     pub(super) name: String,
     pub(super) copy: Option<PathBuf>,
     pub(super) interval: Duration,
-    pub(super) signer: Signer,
+    pub(super) signer: Arc<Signer>,
     pub(super) tree: Tree,
     pub(super) volume: Arc<dyn Volume>,
 }
@@ -110,14 +125,15 @@ impl Publisher {
         let mut due = sys::instant() + self.interval;
         loop {
             let grown = self.tree.size() > signed;
-            let (batches, closed) = backlog.take(grown.then_some(due));
-            for batch in &batches {
-                self.tree.apply(&self.folder, &*self.volume, batch)?;
+            let (batches, wanted, closed) = backlog.take(grown.then_some(due), signed, self.tree.size());
+            for sealed in &batches {
+                self.tree.apply(&self.folder, &*self.volume, &sealed.batch)?;
             }
-            let grown = self.tree.size() > signed;
-            if grown && (closed || sys::instant() >= due) {
-                shared.set_checkpoint(self.checkpoint()?);
-                signed = self.tree.size();
+            let size = self.tree.size();
+            let asked = signed < wanted && wanted <= size;
+            if size > signed && (closed || asked || sys::instant() >= due) {
+                shared.set_checkpoint(self.checkpoint()?, size);
+                signed = size;
                 due = sys::instant() + self.interval;
             }
             if closed && batches.is_empty() {

@@ -67,6 +67,13 @@ impl Draft {
         Self::new(entry, Effect::Nothing)
     }
 
+    /// The draft of an entry that was recorded before: what a forger would append again.
+    #[cfg(test)]
+    pub(super) fn read(entry: &[u8]) -> Self {
+        let at = entry.windows(8).rposition(|window| window == br#""time":""#).unwrap_or_default() + 8;
+        Self { bytes: entry.to_vec(), effect: Gist::read(entry).map_or(Effect::Nothing, |gist| gist.effect()), time_at: at }
+    }
+
     /// Sets the entry's time, formatted once per batch.
     pub(super) fn set_time(&mut self, time: &[u8; TIME_LENGTH]) {
         if let Some(place) = self.bytes.get_mut(self.time_at..self.time_at + TIME_LENGTH) {

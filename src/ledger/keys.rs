@@ -1,4 +1,4 @@
-//! The ledger's keys: the Ed25519 key that signs checkpoints, and the keys under which persons' identifiers are
+//! The ledger's keys: the Ed25519 key that signs checkpoints and receipts, and the keys under which persons' identifiers are
 //! digested. Signing goes through [`Signer`] alone, so that other algorithms and external signers can come.
 
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::OpenError;
 /// Ed25519 in C2SP signed notes.
 const ALGORITHM_ED25519: u8 = 1;
 
-/// Signs checkpoints under the log's name.
+/// Signs checkpoints and receipts under the log's name.
 pub(super) struct Signer {
     name: String,
     pair: Ed25519KeyPair,
@@ -35,10 +35,23 @@ impl Signer {
         sha256(&[b"kanhe journal\n", self.verifier_key().as_bytes()])
     }
 
+    /// The log's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The bare signature over `text`.
+    pub(super) fn sign_text(&self, text: &str) -> [u8; 64] {
+        let mut signature = [0; 64];
+        // An Ed25519 signature has this length always.
+        signature.copy_from_slice(self.pair.sign(text.as_bytes()).as_ref());
+        signature
+    }
+
     /// The note over `text`, which ends with a line feed.
     pub(super) fn sign(&self, text: &str) -> Vec<u8> {
         let mut signature = self.key_id().to_vec();
-        signature.extend_from_slice(self.pair.sign(text.as_bytes()).as_ref());
+        signature.extend_from_slice(&self.sign_text(text));
         format!("{text}\n— {} {}\n", self.name, BASE64_STANDARD.encode(signature)).into_bytes()
     }
 
@@ -48,7 +61,8 @@ impl Signer {
         key
     }
 
-    fn key_id(&self) -> [u8; 4] {
+    /// The id by which notes and receipts name the key (C2SP signed-note).
+    pub(super) fn key_id(&self) -> [u8; 4] {
         let whole = sha256(&[self.name.as_bytes(), b"\n", &self.typed_key()]);
         [whole[0], whole[1], whole[2], whole[3]]
     }

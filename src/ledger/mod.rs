@@ -18,6 +18,7 @@
 //! After any error of a write or a sync nothing is known about the disk: the ledger is *poisoned* and refuses every
 //! share until a restart has read back what is really there.
 
+pub mod bundle;
 mod checkpoint;
 mod config;
 pub mod entry;
@@ -27,6 +28,7 @@ mod keys;
 mod open_error;
 pub mod query;
 mod queue;
+mod receipt;
 mod recover;
 mod snapshots;
 mod tree;
@@ -41,9 +43,11 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -55,16 +59,18 @@ pub use entry::Draft;
 pub use keys::SubjectKeys;
 pub use open_error::OpenError;
 pub use queue::{Pending, Settling};
+pub use tree::published;
 
 use checkpoint::Backlog;
 use journal::Journal;
 use keys::Signer;
 use queue::Shared;
+use receipt::Sealed;
 use volume::{Files, Volume};
 use writer::Writer;
 
 /// An entry that is durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Committed {
     /// Its index in the log.
     pub index: u64,
@@ -72,6 +78,22 @@ pub struct Committed {
     pub leaf: [u8; 32],
     /// Its time.
     pub time: Timestamp,
+    position: usize,
+    sealed: Arc<Sealed>,
+}
+
+impl Committed {
+    /// The signed promise that the entry stands in the log, as `Share-Receipt` tells it.
+    pub fn receipt(&self) -> String {
+        // A committed entry has its place in its batch.
+        self.sealed.receipt(self.position).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Committed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Committed").field("index", &self.index).field("time", &self.time).finish_non_exhaustive()
+    }
 }
 
 /// The ledger takes no entry now. The writer's log line says what happened on the disk.
@@ -140,6 +162,7 @@ pub struct Ledger {
     folder: PathBuf,
     keys: SubjectKeys,
     shared: Arc<Shared>,
+    backlog: Arc<Backlog>,
     closed_unknown: u64,
     threads: Mutex<Vec<JoinHandle<()>>>,
     inbox: Mutex<Option<inbox::Watch>>,
@@ -174,7 +197,8 @@ impl Ledger {
         if absent {
             recover::create(config, &signer, &*volume)?;
         }
-        let found = recover::recover(config, signer, volume.clone(), absent)?;
+        let signer = Arc::new(signer);
+        let found = recover::recover(config, signer.clone(), volume.clone(), absent)?;
         let first = found.publisher.tree.size();
         // A file of that name began at this very index and so holds no entry: it is replaced whole, open set and all.
         let journal = Journal::begin(&*volume, &config.folder, found.log, config.journal_segment, first, &found.open);
@@ -183,12 +207,16 @@ impl Ledger {
         let most_batch = usize::try_from(config.journal_segment / 4).unwrap_or(usize::MAX).min(4 << 20);
         let shared = Arc::new(Shared::new(first, most_batch, found.note));
         let left_open: Vec<u64> = found.open.iter().copied().collect();
-        let writer = Writer { journal, volume, open: found.open, last: found.last };
-        let threads = start(writer, found.publisher, &shared).map_err(|error| OpenError::io(&config.folder, &error))?;
+        // Deeper than it ever gets: the thread signs faster than a disk syncs.
+        let (signing, to_sign) = sync_channel(8);
+        let writer = Writer { journal, volume, signer, signing, open: found.open, last: found.last };
+        let backlog = Arc::new(Backlog::default());
+        let threads = start(writer, found.publisher, to_sign, &shared, &backlog).map_err(|error| OpenError::io(&config.folder, &error))?;
         let ledger = Self {
             folder: config.folder.clone(),
             keys,
             shared,
+            backlog,
             closed_unknown: left_open.len() as u64,
             threads: Mutex::new(threads),
             inbox: Mutex::default(),
@@ -282,6 +310,22 @@ impl Ledger {
         self.shared.checkpoint().to_vec()
     }
 
+    /// How many entries have an index, those included that are on their way to the disk.
+    pub fn next_index(&self) -> u64 {
+        self.shared.next_index()
+    }
+
+    /// The signed checkpoint, once it covers the first `size` entries; asks for one before it is due.
+    pub async fn covered(&self, size: u64) -> Result<Arc<Vec<u8>>, Unavailable> {
+        self.backlog.want(size.min(self.next_index()));
+        poll_fn(|context| self.shared.poll_covered(size, context)).await
+    }
+
+    /// The ledger's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Writes what waits, signs a last checkpoint and stops the threads; a second call changes nothing. The folder is
     /// free for another process once the ledger is dropped.
     pub fn close(self: &Arc<Self>) {
@@ -317,11 +361,17 @@ fn lock(config: &Config) -> Result<File, OpenError> {
     }
 }
 
-fn start(writer: Writer, publisher: checkpoint::Publisher, shared: &Arc<Shared>) -> io::Result<Vec<JoinHandle<()>>> {
-    let backlog = Arc::new(Backlog::default());
-    let (to_writer, to_publisher) = ((shared.clone(), backlog.clone()), (shared.clone(), backlog));
+fn start(
+    writer: Writer,
+    publisher: checkpoint::Publisher,
+    to_sign: Receiver<Arc<Sealed>>,
+    shared: &Arc<Shared>,
+    backlog: &Arc<Backlog>,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    let (to_writer, to_publisher) = ((shared.clone(), backlog.clone()), (shared.clone(), backlog.clone()));
     let builder = |name: &str| std::thread::Builder::new().name(name.to_owned());
     let publisher = builder("ledger-tiles").spawn(move || publisher.run(&to_publisher.1, &to_publisher.0))?;
     let writer = builder("ledger-writer").spawn(move || writer.run(&to_writer.0, &to_writer.1))?;
-    Ok(vec![writer, publisher])
+    let signer = builder("ledger-signer").spawn(move || to_sign.iter().for_each(|sealed| sealed.sign()))?;
+    Ok(vec![writer, publisher, signer])
 }

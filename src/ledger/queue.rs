@@ -13,7 +13,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::entry::Draft;
-use super::journal::{Batch, Salt};
+use super::journal::Salt;
+use super::receipt::Sealed;
 use super::{Committed, Unavailable};
 use crate::sys;
 
@@ -34,7 +35,7 @@ pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     fault: OnceLock<Fault>,
-    checkpoint: Mutex<Arc<Vec<u8>>>,
+    published: Mutex<Published>,
     /// Entries of one batch stay below so many bytes, so that it fits a journal file.
     most_batch: usize,
     pub(super) size: AtomicU64,
@@ -44,6 +45,13 @@ pub(super) struct Shared {
     pub(super) held: AtomicBool,
     /// Entries under the newest witnessed checkpoint.
     pub(super) witnessed_size: AtomicU64,
+}
+
+/// The newest checkpoint, and who waits for a newer one.
+struct Published {
+    note: Arc<Vec<u8>>,
+    size: u64,
+    wakers: Vec<Waker>,
 }
 
 struct State {
@@ -70,7 +78,7 @@ pub(super) struct Ticket(Mutex<TicketState>);
 
 enum TicketState {
     Waiting(Vec<Waker>),
-    Durable(Arc<Batch>, Timestamp),
+    Durable(Arc<Sealed>, Timestamp),
     Failed,
 }
 
@@ -86,7 +94,7 @@ impl Ticket {
         }
     }
 
-    pub(super) fn durable(&self, batch: Arc<Batch>, time: Timestamp) {
+    pub(super) fn durable(&self, batch: Arc<Sealed>, time: Timestamp) {
         self.end(TicketState::Durable(batch, time));
     }
 
@@ -102,7 +110,7 @@ impl Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
             fault: OnceLock::new(),
-            checkpoint: Mutex::new(Arc::new(checkpoint)),
+            published: Mutex::new(Published { note: Arc::new(checkpoint), size: next, wakers: Vec::new() }),
             most_batch,
             size: AtomicU64::new(next),
             batches: AtomicU64::new(0),
@@ -132,22 +140,52 @@ impl Shared {
         };
         waiting.iter().for_each(|batch| batch.ticket.failed());
         self.changed.notify_all();
+        std::mem::take(&mut self.published().wakers).into_iter().for_each(Waker::wake);
     }
 
-    pub(super) fn set_checkpoint(&self, note: Vec<u8>) {
-        *self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(note);
+    fn published(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_checkpoint(&self, note: Vec<u8>, size: u64) {
+        let wakers = {
+            let mut published = self.published();
+            (published.note, published.size) = (Arc::new(note), size);
+            std::mem::take(&mut published.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Puts a cosigned note in the place of the same note without cosignatures, if that is still the newest.
     pub(super) fn cosigned(&self, plain: &[u8], cosigned: Vec<u8>) {
-        let mut newest = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        if newest.as_slice() == plain {
-            *newest = Arc::new(cosigned);
+        let mut newest = self.published();
+        if newest.note.as_slice() == plain {
+            newest.note = Arc::new(cosigned);
         }
     }
 
     pub(super) fn checkpoint(&self) -> Arc<Vec<u8>> {
-        self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.published().note.clone()
+    }
+
+    /// The checkpoint, once it covers `size` entries.
+    pub(super) fn poll_covered(&self, size: u64, context: &Context<'_>) -> Poll<Result<Arc<Vec<u8>>, Unavailable>> {
+        let mut published = self.published();
+        if published.size >= size {
+            return Poll::Ready(Ok(published.note.clone()));
+        }
+        if self.fault.get().is_some() {
+            return Poll::Ready(Err(Unavailable::Poisoned));
+        }
+        if !published.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            published.wakers.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// How many entries have an index, durable or on their way.
+    pub(super) fn next_index(&self) -> u64 {
+        self.lock().next
     }
 
     fn admit(&self, state: &State, bytes: usize) -> Result<(), Unavailable> {
@@ -249,9 +287,10 @@ impl Future for Pending {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         match &mut *this.ticket.lock() {
-            TicketState::Durable(batch, time) => {
-                let leaf = batch.leaves.get(this.position).copied().ok_or(Unavailable::Poisoned);
-                Poll::Ready(leaf.map(|leaf| Committed { index: this.index, leaf, time: *time }))
+            TicketState::Durable(sealed, time) => {
+                let leaf = sealed.batch.leaves.get(this.position).copied().ok_or(Unavailable::Poisoned);
+                let (index, position) = (this.index, this.position);
+                Poll::Ready(leaf.map(|leaf| Committed { index, leaf, time: *time, position, sealed: sealed.clone() }))
             }
             TicketState::Failed => Poll::Ready(Err(Unavailable::Poisoned)),
             TicketState::Waiting(wakers) => {

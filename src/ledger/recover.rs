@@ -69,7 +69,7 @@ pub(super) fn create(config: &Config, signer: &Signer, volume: &dyn Volume) -> R
 }
 
 /// Reads the ledger back, brings the journal's tail into the tree and signs it.
-pub(super) fn recover(config: &Config, signer: Signer, volume: Arc<dyn Volume>, created: bool) -> Result<Recovered, OpenError> {
+pub(super) fn recover(config: &Config, signer: Arc<Signer>, volume: Arc<dyn Volume>, created: bool) -> Result<Recovered, OpenError> {
     let folder = &config.folder;
     let path = folder.join("checkpoint");
     let note = fs::read(&path).map_err(|error| match error.kind() {

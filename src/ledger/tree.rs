@@ -47,6 +47,22 @@ pub(super) fn tile_path(folder: &Path, level: Option<usize>, n: u64, width: usiz
     folder.join("tile").join(level).join(format!("{}{partial}", number(n)))
 }
 
+/// The file of the log under this path (C2SP tlog-tiles), where it is one, in the one form that such a path has.
+pub fn published(folder: &Path, path: &str) -> Option<PathBuf> {
+    if path == "checkpoint" {
+        return Some(folder.join(path));
+    }
+    let (level, rest) = path.strip_prefix("tile/")?.split_once('/')?;
+    let (digits, width) = match rest.split_once(".p/") {
+        Some((digits, width)) => (digits, width.parse().ok().filter(|width| (1..FULL).contains(width))?),
+        None => (rest, FULL),
+    };
+    let level = if level == "entries" { None } else { Some(level.parse().ok().filter(|level| *level < 64_usize)?) };
+    let digits: String = digits.split('/').map(|part| part.strip_prefix('x').unwrap_or(part)).collect();
+    let file = tile_path(folder, level, digits.parse().ok()?, width);
+    (folder.join(path) == file && !path.contains("//")).then_some(file)
+}
+
 /// Reads a tile of at least `width`: itself, or the full one that came after it.
 pub(super) fn read_tile(folder: &Path, level: Option<usize>, n: u64, width: usize) -> io::Result<Vec<u8>> {
     let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;

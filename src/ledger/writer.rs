@@ -6,13 +6,16 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use jiff::Timestamp;
 
 use super::checkpoint::Backlog;
 use super::entry::{Effect, time_bytes};
 use super::journal::{Batch, Journal};
+use super::keys::Signer;
 use super::queue::{Shared, Waiting};
+use super::receipt::Sealed;
 use super::volume::Volume;
 use crate::sys;
 
@@ -38,6 +41,9 @@ fn whole_micros(time: Timestamp) -> Timestamp {
 pub(super) struct Writer {
     pub(super) journal: Journal,
     pub(super) volume: Arc<dyn Volume>,
+    pub(super) signer: Arc<Signer>,
+    /// Batches that grant shares, to be signed while the disk syncs.
+    pub(super) signing: SyncSender<Arc<Sealed>>,
     /// Granted shares not yet settled, as of the last durable batch.
     pub(super) open: BTreeSet<u64>,
     /// Of the last entry: time never goes back.
@@ -66,7 +72,7 @@ impl Writer {
         backlog.close();
     }
 
-    fn commit(&mut self, waiting: Waiting, shared: &Shared) -> Result<Arc<Batch>, (PathBuf, io::Error)> {
+    fn commit(&mut self, waiting: Waiting, shared: &Shared) -> Result<Arc<Sealed>, (PathBuf, io::Error)> {
         self.last = self.last.max(whole_micros(sys::now()));
         let time = time_bytes(self.last).ok_or_else(|| (PathBuf::from("clock"), io::ErrorKind::InvalidData.into()))?;
         let mut batch = Batch { first: waiting.first, salts: waiting.salts, ..Batch::default() };
@@ -76,12 +82,17 @@ impl Writer {
             batch.push(&draft.bytes);
             effects.push(draft.effect);
         }
+        let sealed = Arc::new(Sealed::new(batch, self.signer.clone()));
+        if effects.contains(&Effect::Opens) {
+            // Where the thread is behind, whoever needs the signature makes it.
+            let _ = self.signing.try_send(sealed.clone());
+        }
         let begun = sys::instant();
-        self.journal.commit(&*self.volume, &batch, &self.open)?;
+        self.journal.commit(&*self.volume, &sealed.batch, &self.open)?;
         shared.count_batch(effects.len(), begun.elapsed());
-        for (index, effect) in (batch.first..).zip(effects) {
+        for (index, effect) in (sealed.batch.first..).zip(effects) {
             apply(&mut self.open, index, effect);
         }
-        Ok(Arc::new(batch))
+        Ok(sealed)
     }
 }

@@ -4,8 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
 use hyper::header::HeaderValue;
 
@@ -15,7 +13,7 @@ use crate::disclosure::Plan;
 use crate::disclosure::json::Compiled;
 use crate::identity::{CredentialKind, Subject};
 use crate::ledger::entry::{self, Draft, TooLong};
-use crate::ledger::{Pending, SubjectKeys};
+use crate::ledger::{Committed, Pending, SubjectKeys};
 use crate::policy::{Circumstances, Decision, Permit};
 use crate::purpose::bind::Bound;
 
@@ -82,40 +80,35 @@ impl Intent {
 #[must_use]
 pub struct PendingReceipt {
     pending: Pending,
-    name: Arc<str>,
 }
 
 impl PendingReceipt {
     /// Waits until the intent is durable.
     pub async fn durable(self) -> Result<Receipt, Error> {
-        let committed = self.pending.await?;
-        Ok(Receipt { index: committed.index, leaf: committed.leaf, name: self.name })
+        Ok(Receipt { committed: self.pending.await? })
     }
 }
 
 /// Proof that a share is on record. No reply is made without one, and only a durable entry makes one:
 ///
 /// ```compile_fail,E0451
-/// let receipt = kanhe::share::Receipt { index: 0, leaf: [0; 32], name: "gw-1.example".into() };
+/// let receipt = kanhe::share::Receipt { committed: todo!() };
 /// ```
 #[must_use]
 pub struct Receipt {
-    index: u64,
-    leaf: [u8; 32],
-    name: Arc<str>,
+    committed: Committed,
 }
 
 impl Receipt {
     /// The entry's index in the log.
     pub fn index(&self) -> u64 {
-        self.index
+        self.committed.index
     }
 
     /// `Share-Receipt` (RFC 9651 item).
     pub fn field(&self) -> HeaderValue {
-        let field = format!("\"{}\";index={};leaf=:{}:", self.name, self.index, STANDARD.encode(self.leaf));
         // Names are checked when the configuration is read; everything else here is plain ASCII.
-        HeaderValue::from_str(&field).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+        HeaderValue::from_str(&self.committed.receipt()).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
     }
 }
 
@@ -135,7 +128,7 @@ impl Recorder {
             department: facts.subject.department.id.clone(),
             method: facts.target.operation.method.clone(),
         };
-        Ok((intent, PendingReceipt { pending, name: self.name.clone() }, settlement))
+        Ok((intent, PendingReceipt { pending }, settlement))
     }
 }
 

@@ -48,15 +48,13 @@ impl From<TooLong> for Error {
 /// Records what the gateway does.
 pub struct Recorder {
     ledger: Arc<Ledger>,
-    /// The gateway's name, as `Share-Receipt` tells it.
-    name: Arc<str>,
     folds: Mutex<refused::Folds>,
 }
 
 impl Recorder {
     /// Records into `ledger`.
-    pub fn new(ledger: Arc<Ledger>, name: &Arc<str>) -> Self {
-        Self { ledger, name: name.clone(), folds: Mutex::default() }
+    pub fn new(ledger: Arc<Ledger>) -> Self {
+        Self { ledger, folds: Mutex::default() }
     }
 
     /// The gateway starts under this snapshot. Waits until both facts are durable.

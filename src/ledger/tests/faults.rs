@@ -89,7 +89,7 @@ fn stays_poisoned(fault: u8, kept: u64) {
     let first = wait(ledger.append(granted("aa")).unwrap()).unwrap();
     let settling = ledger.reserve().unwrap();
     plan.set(fault);
-    assert_eq!(wait(ledger.append(granted("bb")).unwrap()), Err(Unavailable::Poisoned));
+    assert_eq!(wait(ledger.append(granted("bb")).unwrap()).err(), Some(Unavailable::Poisoned));
     plan.set(WELL);
     assert!(matches!(ledger.append(granted("cc")), Err(Unavailable::Poisoned)));
     assert!(ledger.reserve().is_err());
@@ -101,7 +101,7 @@ fn stays_poisoned(fault: u8, kept: u64) {
     assert_eq!(again.closed_unknown(), 1 + kept);
     again.close();
     assert_eq!(all(&place.config().folder)[0].leaf, first.leaf);
-    assert_eq!(verify::verify(&place.config().folder, None).unwrap().first_bad, None);
+    assert_eq!(verify::verify(&place.config().folder, &verify::Options::default()).unwrap().first_bad, None);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn tiles_that_cannot_be_written_poison_too_and_are_made_up_for() {
     let again = Arc::new(Ledger::open(&place.config(), false).unwrap());
     again.close();
     assert!(all(&place.config().folder).len() >= acknowledged);
-    assert_eq!(verify::verify(&place.config().folder, None).unwrap().first_bad, None);
+    assert_eq!(verify::verify(&place.config().folder, &verify::Options::default()).unwrap().first_bad, None);
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn filled(place: &Place, config: &Config, count: usize) -> Vec<Committed> {
 fn a_log_of_three_levels_verifies_and_each_entry_is_where_it_was_acknowledged() {
     let (place, count) = (Place::new(), 66_000);
     let done = filled(&place, &place.config(), count);
-    let report = verify::verify(&place.config().folder, None).unwrap();
+    let report = verify::verify(&place.config().folder, &verify::Options::default()).unwrap();
     assert_eq!((report.size, report.first_bad), (66_000, None));
     let records = all(&place.config().folder);
     assert_eq!(records.len(), count);
@@ -35,7 +35,7 @@ fn every_size_around_a_tiles_edge_has_the_root_that_others_compute() {
     for count in [1, 2, 3, 255, 256, 257, 511, 512, 513] {
         let place = Place::new();
         filled(&place, &place.config(), count);
-        assert_eq!(verify::verify(&place.config().folder, None).unwrap().first_bad, None, "{count}");
+        assert_eq!(verify::verify(&place.config().folder, &verify::Options::default()).unwrap().first_bad, None, "{count}");
         // Opening computes the root from tiles by the writer's own way and compares.
         let ledger = Ledger::open(&place.config(), false).unwrap();
         assert_eq!(ledger.closed_unknown(), count as u64);
@@ -51,7 +51,7 @@ fn a_changed_byte_is_found_under_its_index() {
     let at = bytes.windows(32).position(|id| id == format!("{:032x}", 77).as_bytes()).unwrap();
     bytes[at] = b'f';
     fs::write(&path, bytes).unwrap();
-    assert_eq!(verify::verify(&place.config().folder, None).unwrap().first_bad.unwrap().index, 77);
+    assert_eq!(verify::verify(&place.config().folder, &verify::Options::default()).unwrap().first_bad.unwrap().index, 77);
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn what_is_left_is_recorded_whether_the_ledger_is_open_or_not() {
     let bytes = all(&config.folder).pop().unwrap().entry;
     let sorted: std::collections::BTreeMap<String, Value> = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(String::from_utf8(bytes).unwrap(), serde_json::to_string(&sorted).unwrap(), "canonical");
-    assert_eq!(verify::verify(&config.folder, None).unwrap().first_bad.map(|bad| bad.reason), None);
+    assert_eq!(verify::verify(&config.folder, &verify::Options::default()).unwrap().first_bad.map(|bad| bad.reason), None);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use super::entry::{Draft, Event, Settled, Share};
 use super::*;
 
+mod evidence;
 mod faults;
 mod files;
 mod inbox;

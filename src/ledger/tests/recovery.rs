@@ -33,7 +33,7 @@ fn killed_between_journal_and_tiles_nothing_acknowledged_is_lost() {
     let config = place.killed();
     // Before the restart the journal is read beside the tiles.
     assert_eq!(all(&config.folder).len(), 702);
-    assert_eq!(verify::verify(&config.folder, None).unwrap().first_bad, None);
+    assert_eq!(verify::verify(&config.folder, &verify::Options::default()).unwrap().first_bad, None);
     let again = Arc::new(Ledger::open(&config, false).unwrap());
     assert_eq!(again.closed_unknown(), 699);
     again.close();
@@ -42,7 +42,7 @@ fn killed_between_journal_and_tiles_nothing_acknowledged_is_lost() {
     for committed in &done {
         assert_eq!(records[usize::try_from(committed.index).unwrap()].leaf, committed.leaf);
     }
-    let report = verify::verify(&config.folder, None).unwrap();
+    let report = verify::verify(&config.folder, &verify::Options::default()).unwrap();
     assert_eq!((report.size, report.first_bad), (1401, None));
     // Closed once: the next start finds nothing open.
     drop(again);
@@ -71,7 +71,7 @@ fn a_tail_torn_at_any_byte_loses_the_torn_batch_alone() {
         let ledger = Arc::new(Ledger::open(&config, false).unwrap());
         assert_eq!(ledger.closed_unknown(), 1, "cut at {cut}");
         ledger.close();
-        assert_eq!(verify::verify(&config.folder, None).unwrap().first_bad, None, "cut at {cut}");
+        assert_eq!(verify::verify(&config.folder, &verify::Options::default()).unwrap().first_bad, None, "cut at {cut}");
     }
 }
 
@@ -89,7 +89,7 @@ fn damage_before_acknowledged_entries_is_refused_and_not_cut_off() {
     bytes[at + 1] = b'x';
     fs::write(&segment, bytes).unwrap();
     assert!(refused(Ledger::open(&config, false)).contains("acknowledged"));
-    assert!(verify::verify(&config.folder, None).unwrap().first_bad.is_some());
+    assert!(verify::verify(&config.folder, &verify::Options::default()).unwrap().first_bad.is_some());
 }
 
 #[test]
@@ -159,5 +159,5 @@ fn a_clock_that_went_back_does_not_turn_the_log_back() {
     let ledger = Arc::new(Ledger::open(&config, false).unwrap());
     assert_eq!(wait(ledger.append(stopped()).unwrap()).unwrap().time.to_string(), "2999-01-01T00:00:00Z");
     ledger.close();
-    assert_eq!(verify::verify(&config.folder, None).unwrap().first_bad, None);
+    assert_eq!(verify::verify(&config.folder, &verify::Options::default()).unwrap().first_bad, None);
 }

@@ -51,7 +51,7 @@ fn batch<'b>(bytes: &[u8], log: &[u8], body: &'b [u8]) -> Option<Vec<&'b [u8]>> 
 
 impl Tail {
     pub(super) fn read(folder: &Path) -> Result<Self, Bad> {
-        let trouble = |error: std::io::Error| Bad::new(0, format!("`journal`: {error}"));
+        let trouble = |error: std::io::Error| Bad::new(0, format!("`journal`：{error}"), format!("`journal`: {error}"));
         let mut paths = Vec::new();
         for file in fs::read_dir(folder.join("journal")).map_err(trouble)? {
             let path = file.map_err(trouble)?.path();
@@ -79,7 +79,7 @@ impl Tail {
             if kind == 1 {
                 log = body.get(..32).unwrap_or_default();
                 if check(&[log, rest.get(..28).unwrap_or_default(), body]) != rest.get(28..60).unwrap_or_default() {
-                    return Err(Bad::new(first, "the journal file's head is damaged"));
+                    return Err(Bad::new(first, "日志文件头已损坏", "the journal file's head is damaged"));
                 }
             } else if let Some(entries) = batch(rest, log, body) {
                 self.0.extend((first..).zip(entries.into_iter().map(<[u8]>::to_vec)));
@@ -92,7 +92,7 @@ impl Tail {
         let whole = |part: &[u8]| frame(part).is_some_and(|(kind, _, body, _)| kind == 2 && batch(part, log, body).is_some());
         if rest.chunks(64).enumerate().skip(1).any(|(n, chunk)| chunk.starts_with(b"KHJ1") && whole(rest.get(n * 64..).unwrap_or_default()))
         {
-            return Err(Bad::new(next, "the journal is damaged before entries that were acknowledged"));
+            return Err(Bad::new(next, "日志在已确认的记录之前损坏", "the journal is damaged before entries that were acknowledged"));
         }
         Ok(())
     }
@@ -106,7 +106,7 @@ impl Tail {
     pub(super) fn after(&self, size: u64) -> Result<Vec<(u64, &[u8])>, Bad> {
         let entries: Vec<_> = self.0.range(size..).map(|(index, entry)| (*index, entry.as_slice())).collect();
         match (size..).zip(&entries).find(|(expected, (index, _))| expected != index) {
-            Some((expected, _)) => Err(Bad::new(expected, "the entry is missing from the journal")),
+            Some((expected, _)) => Err(Bad::new(expected, "日志中缺少此条", "the entry is missing from the journal")),
             None => Ok(entries),
         }
     }

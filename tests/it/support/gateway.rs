@@ -120,6 +120,18 @@ impl Gateway {
         (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
     }
 
+    /// Status and content of a GET on the admin listener, with this token.
+    pub fn admin_as(&self, path: &str, token: Option<&str>) -> (u16, Vec<u8>) {
+        let mut stream = TcpStream::connect(self.admin).unwrap();
+        let authorization = token.map_or(String::new(), |token| format!("authorization: Bearer {token}\r\n"));
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\n{authorization}connection: close\r\n\r\n", self.admin).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let head = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
+        let status = String::from_utf8_lossy(&answer[..head]).split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer[head + 4..].to_vec())
+    }
+
     /// A number of `/proc/PID/status`, in KiB.
     pub fn memory(&self, key: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
