@@ -1,6 +1,9 @@
 //! The control snapshot: parties, catalogue, purposes and policies of one control folder, under one digest. It is built
 //! whole and swapped whole; a call reads one snapshot from its first step to its last.
 
+pub mod approval;
+pub mod place;
+pub mod publishing;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -14,11 +17,13 @@ use jiff::Timestamp;
 use crate::catalogue::Catalogue;
 use crate::identity::parties::Parties;
 use crate::policy::{Circumstances, Policies, Sources, World};
-use crate::purpose::{Purposes, Texts};
 use crate::purpose::bind::{Bound, Registered};
+use crate::purpose::{Purposes, Texts};
 use crate::written::{Problem, Problems};
 
+pub use publishing::{Publishing, Requirement};
 use read::Folder;
+pub use read::Listing;
 
 /// Everything that decisions rest on.
 #[derive(Debug)]

@@ -86,9 +86,18 @@ fn resource(n: usize) -> String {
 fn policy(n: usize) -> String {
     let (resource, item) = (n / REQUESTERS % TENS, n % ITEMS);
     let scope = match n % 20 {
-        0 => format!("principal in Scenario::\"s{}\", action == Action::\"mask\", resource == Item::\"provider.r{resource}#item{item}\"", n / 20 % TENS),
-        1 => format!("principal in Department::\"d{}\", action in Action::\"share\", resource == Resource::\"provider.r{resource}\"", n / 20 % TENS),
-        _ => format!("principal == Requester::\"app{}\", action == Action::\"reveal\", resource == Item::\"provider.r{resource}#item{item}\"", n % REQUESTERS),
+        0 => format!(
+            "principal in Scenario::\"s{}\", action == Action::\"mask\", resource == Item::\"provider.r{resource}#item{item}\"",
+            n / 20 % TENS
+        ),
+        1 => format!(
+            "principal in Department::\"d{}\", action in Action::\"share\", resource == Resource::\"provider.r{resource}\"",
+            n / 20 % TENS
+        ),
+        _ => format!(
+            "principal == Requester::\"app{}\", action == Action::\"reveal\", resource == Item::\"provider.r{resource}#item{item}\"",
+            n % REQUESTERS
+        ),
     };
     format!("@id(\"more-{n}\")\nforbid ({scope}) when {{ resource.grade > 3 && !context.has_case }};\n")
 }
@@ -99,10 +108,12 @@ fn grant(n: usize) -> String {
         0..20 => (format!("department = \"d{}\"", n % TENS), n / TENS % TENS, if n < TENS { 0 } else { TENS - 1 }),
         _ => (format!("requester = \"app{}\"", n % REQUESTERS), n / REQUESTERS % TENS, n / (REQUESTERS * TENS) % TENS),
     };
-    let form = |item: usize| if item % 2 == 0 { "[\"reveal\"]" } else { "[\"mask\", \"reveal\"]" };
+    let form = |item: usize| if item.is_multiple_of(2) { "[\"reveal\"]" } else { "[\"mask\", \"reveal\"]" };
     let items: Vec<String> = (0..items_of(resource)).map(|item| format!("item{item} = {}", form(item))).collect();
     let approval = |side: &str| {
-        format!("[[grants.approvals]]\nside = \"{side}\"\nname = \"名{n}\"\npost = \"负责人\"\ndate = \"2026-01-04\"\ndocument = \"示例〔2026〕{n}号\"\n")
+        format!(
+            "[[grants.approvals]]\nside = \"{side}\"\nname = \"名{n}\"\npost = \"负责人\"\ndate = \"2026-01-04\"\ndocument = \"示例〔2026〕{n}号\"\n"
+        )
     };
     format!(
         "[[grants]]\nid = \"g-{n}\"\n{holder}\nresource = \"provider.r{resource}\"\nscenario = \"s{scenario}\"\nkinds = [\"query\"]\nitems = {{ {} }}\nregions = []\nquota = {{ rate = \"10/s\", calls_per_day = 2000, records_per_call = 20 }}\napplication = \"申请{n}\"\nlegal_basis = \"示例依据\"\nmode = \"service_interface\"\nvalid_from = \"2026-01-01\"\nvalid_until = \"2099-12-31\"\nstatus = \"active\"\n{}{}",

@@ -139,6 +139,12 @@ impl Decisions {
         kept.outcomes.iter().find(|(known, _)| *known == seen).map(|(_, outcome)| outcome.clone())
     }
 
+    /// How many decisions are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.0.iter().map(|(_, kept)| kept.outcomes.len()).sum()
+    }
+
     /// Keeps a decision for all calls that its policies cannot tell from this one.
     pub(super) fn keep(&self, call: &Call<'_>, reads: &Reads, outcome: &Outcome) {
         if reads.unbounded {

@@ -168,7 +168,8 @@ fn who() -> impl Strategy<Value = Who> {
     ];
     let resources = ["psb.population", "psb.population", "tax.enterprise", "mca.marriage"];
     let grants = [None, Some("g-2026-0002"), Some("g-2026-0003"), Some("g-2026-0005")];
-    let parts = (select(callers.to_vec()), any::<bool>(), select(resources.to_vec()), select(vec!["housing", "patrol"]), select(grants.to_vec()));
+    let parts =
+        (select(callers.to_vec()), any::<bool>(), select(resources.to_vec()), select(vec!["housing", "patrol"]), select(grants.to_vec()));
     parts.prop_map(|((requester, department), auditor, resource, scenario, grant)| Who {
         requester,
         department,

@@ -100,9 +100,7 @@ pub(super) fn read<S: AsRef<str> + Sync>(
         let digest = digest_of(text.as_ref());
         let (name, known) = (name.as_ref(), before.and_then(|files| files.read.get_key_value(name.as_ref())));
         match known.filter(|(_, file)| file.digest == digest) {
-            Some((name, file)) => {
-                (name.clone(), File { digest, grants: file.grants.clone(), warnings: file.warnings.clone() }, true)
-            }
+            Some((name, file)) => (name.clone(), File { digest, grants: file.grants.clone(), warnings: file.warnings.clone() }, true),
             None => (name.into(), File { digest, ..File::default() }, false),
         }
     });

@@ -10,9 +10,9 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::route::Target;
 use crate::identity::parties::Parties;
 use crate::identity::{Credential, CredentialKind, Subject, TokenScope};
-use crate::purpose::{Purposes, Texts};
 use crate::purpose::bind::{Bound, NotBound, Registered, bind};
 use crate::purpose::stated::Stated;
+use crate::purpose::{Purposes, Texts};
 use crate::written::{Problem, Problems};
 
 pub(super) struct World {

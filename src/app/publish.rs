@@ -1,0 +1,70 @@
+//! The gate: what a control snapshot must pass before it is put in force, as `[control]` says. One that does not pass
+//! changes nothing.
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::lang::Text;
+use crate::policy::suite::Verdict;
+use crate::snapshot::approval::{self, Approved};
+use crate::snapshot::{Requirement, Snapshot};
+use crate::written::{Place, Problem};
+
+/// A snapshot's way through the gate. Made by [`pass`] and [`again`] alone.
+#[derive(Debug)]
+#[must_use]
+pub struct Passed {
+    /// Who stands for it.
+    pub approved: Approved,
+    /// What it was held to, sorted.
+    pub required: Vec<&'static str>,
+    _minted: (),
+}
+
+/// Holds a snapshot to everything that is required; all that stands in the way comes back at once.
+pub fn pass(config: &Config, snapshot: &Snapshot, warnings: &[Problem]) -> Result<Passed, Vec<Problem>> {
+    let mut problems = Vec::new();
+    for requirement in &config.publishing.require {
+        match requirement {
+            Requirement::Check => problems.extend(warnings.iter().cloned()),
+            Requirement::Test => problems.extend(failed_cases(snapshot)),
+        }
+    }
+    let approved = approval::gather(&config.publishing, &snapshot.digest).unwrap_or_else(|missing| {
+        problems.extend(missing);
+        Approved::default()
+    });
+    let required = config.publishing.require.iter().map(|requirement| requirement.name()).collect();
+    if problems.is_empty() { Ok(Passed { approved, required, _minted: () }) } else { Err(problems) }
+}
+
+/// A start with a snapshot that the ledger keeps, and so was in force or let pass before, is held to nothing again: a
+/// gateway comes up after a crash whatever became of its solver or its folder of approvals.
+pub fn again(ledger: &Path, snapshot: &Snapshot) -> Option<Passed> {
+    let kept = ledger.join("snapshots").join(snapshot.hex()).is_dir();
+    kept.then(|| Passed { approved: Approved::default(), required: Vec::new(), _minted: () })
+}
+
+/// Each test case that does not come out as told. A folder without a case has nothing that could fail: that is a
+/// failure too.
+fn failed_cases(snapshot: &Snapshot) -> Vec<Problem> {
+    let cases = snapshot.policies.cases();
+    if cases.is_empty() {
+        let place = Place { file: "tests".into(), line: 1, column: 1 };
+        let message = Text::new("要求通过用例，但 tests/ 中没有用例", "test cases are required, but there is none in tests/");
+        return vec![Problem { place, code: "no_cases", message, help: None }];
+    }
+    let verdicts = cases.iter().map(|case| snapshot.policies.run(case, snapshot.world()));
+    verdicts.filter(|verdict| !verdict.differences.is_empty()).map(|verdict| failed(&verdict)).collect()
+}
+
+fn failed(verdict: &Verdict<'_>) -> Problem {
+    let (name, told) = (&verdict.case.name, |pick: fn(&Text) -> &String| {
+        verdict.differences.iter().map(pick).map(String::as_str).collect::<Vec<_>>().join("; ")
+    });
+    let message = Text::new(
+        format!("用例“{name}”未通过：{}", told(|text| &text.zh)),
+        format!("test case `{name}` failed: {}", told(|text| &text.en)),
+    );
+    Problem { place: verdict.case.place.clone(), code: "test_failed", message, help: None }
+}
