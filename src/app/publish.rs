@@ -4,8 +4,10 @@
 use std::path::Path;
 
 use crate::config::Config;
-use crate::lang::Text;
-use crate::policy::suite::Verdict;
+use crate::lang::{Lang, Text};
+use crate::policy::prove::{self, Claim, Property, Verdict};
+use crate::policy::suite;
+use crate::share::Activation;
 use crate::snapshot::approval::{self, Approved};
 use crate::snapshot::{Requirement, Snapshot};
 use crate::written::{Place, Problem};
@@ -21,6 +23,32 @@ pub struct Passed {
     _minted: (),
 }
 
+impl Passed {
+    /// What the ledger says of the activation.
+    pub fn activation<'a>(&'a self, snapshot: &'a str, previous: Option<&'a str>) -> Activation<'a> {
+        let Approved { author, approvers } = &self.approved;
+        Activation { snapshot, previous, author: author.as_deref(), approvers, required: &self.required }
+    }
+}
+
+/// The shadow that the configuration names. One that does not load is told of and left out: it must never stand in the
+/// way of the folder in force.
+pub fn shadow(config: &Config, live: &Snapshot) -> Option<Snapshot> {
+    let folder = config.publishing.shadow.as_ref()?;
+    match Snapshot::load_after(folder, Some(live)) {
+        Ok((mut shadow, _)) => {
+            shadow.files = Vec::new();
+            Some(shadow)
+        }
+        Err(refused) => {
+            for problem in &refused.errors {
+                tracing::warn!(folder = %folder.display(), "the shadow is not loaded: {}", problem.line(Lang::En));
+            }
+            None
+        }
+    }
+}
+
 /// Holds a snapshot to everything that is required; all that stands in the way comes back at once.
 pub fn pass(config: &Config, snapshot: &Snapshot, warnings: &[Problem]) -> Result<Passed, Vec<Problem>> {
     let mut problems = Vec::new();
@@ -28,6 +56,7 @@ pub fn pass(config: &Config, snapshot: &Snapshot, warnings: &[Problem]) -> Resul
         match requirement {
             Requirement::Check => problems.extend(warnings.iter().cloned()),
             Requirement::Test => problems.extend(failed_cases(snapshot)),
+            Requirement::Prove => problems.extend(unproved(snapshot)),
         }
     }
     let approved = approval::gather(&config.publishing, &snapshot.digest).unwrap_or_else(|missing| {
@@ -58,7 +87,32 @@ fn failed_cases(snapshot: &Snapshot) -> Vec<Problem> {
     verdicts.filter(|verdict| !verdict.differences.is_empty()).map(|verdict| failed(&verdict)).collect()
 }
 
-fn failed(verdict: &Verdict<'_>) -> Problem {
+/// Each property that is not proved, for whatever reason.
+fn unproved(snapshot: &Snapshot) -> Vec<Problem> {
+    let report = prove::prove(&snapshot.policies, snapshot.world(), &prove::Options::default());
+    if report.properties.iter().all(|property| property.claim != Claim::Never) {
+        let place = Place { file: "invariants".into(), line: 1, column: 1 };
+        let message = Text::new("要求证明，但 invariants/ 中没有不变式", "proofs are required, but there is no invariant in invariants/");
+        return vec![Problem { place, code: "no_invariants", message, help: None }];
+    }
+    let problem = |property: Property| {
+        let id = &property.id;
+        let (zh, en) = match property.claim {
+            Claim::Never => (format!("不变式 `{id}`"), format!("invariant `{id}`")),
+            Claim::NeverErrs => (format!("策略 `{id}` 从不出错"), format!("that policy `{id}` never errs")),
+        };
+        let message = match property.verdict {
+            Verdict::Proved => return None,
+            Verdict::Refuted(_) => Text::new(format!("{zh}：已找到反例"), format!("{en}: refuted by a counterexample")),
+            Verdict::NotProved(why) => Text::new(format!("{zh}：未能证明：{}", why.zh), format!("{en}: not proved: {}", why.en)),
+        };
+        let help = Text::new("用 `kanhe policy prove` 查看", "`kanhe policy prove` shows it");
+        Some(Problem { place: property.place, code: "not_proved", message, help: Some(help) })
+    };
+    report.properties.into_iter().filter_map(problem).collect()
+}
+
+fn failed(verdict: &suite::Verdict<'_>) -> Problem {
     let (name, told) = (&verdict.case.name, |pick: fn(&Text) -> &String| {
         verdict.differences.iter().map(pick).map(String::as_str).collect::<Vec<_>>().join("; ")
     });

@@ -94,7 +94,7 @@ async fn share(
     // 5 decide
     let circumstances = snapshot.circumstances(&bound, admitted.time, admitted.source, &admitted.network);
     let permit = snapshot.policies.decide(&subject, &target, &bound, &circumstances)?;
-    shadowed.granted(&permit);
+    shadowed.granted(&permit.plan);
     let asked = reading::read(&shared.limits, &admitted, &target, content).await?;
     let data_subject = asked.subject.clone();
     let mut request = asked.request(&admitted, connection, &subject, &bound, &target)?;

@@ -21,12 +21,12 @@ pub(super) struct Signer {
 
 impl Signer {
     /// Reads a PKCS#8 PEM file as `openssl genpkey -algorithm ed25519` writes it.
-    pub(super) fn read(name: &str, path: &Path) -> Result<Self, OpenError> {
+    pub fn read(name: &str, path: &Path) -> Result<Self, OpenError> {
         Ok(Self { name: name.to_owned(), pair: ed25519_pair(path)? })
     }
 
     /// The verifier key, as in `log.vkey` (C2SP signed-note).
-    pub(super) fn verifier_key(&self) -> String {
+    pub fn verifier_key(&self) -> String {
         format!("{}+{}+{}", self.name, hex::encode(self.key_id()), BASE64_STANDARD.encode(self.typed_key()))
     }
 
@@ -49,7 +49,7 @@ impl Signer {
     }
 
     /// The note over `text`, which ends with a line feed.
-    pub(super) fn sign(&self, text: &str) -> Vec<u8> {
+    pub fn sign(&self, text: &str) -> Vec<u8> {
         let mut signature = self.key_id().to_vec();
         signature.extend_from_slice(&self.sign_text(text));
         format!("{text}\n— {} {}\n", self.name, BASE64_STANDARD.encode(signature)).into_bytes()

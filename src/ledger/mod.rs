@@ -63,7 +63,7 @@ pub use tree::published;
 
 use checkpoint::Backlog;
 use journal::Journal;
-use keys::Signer;
+pub use keys::Signer;
 use queue::Shared;
 use receipt::Sealed;
 use volume::{Files, Volume};

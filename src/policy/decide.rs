@@ -232,12 +232,12 @@ struct Asked {
 
 impl Call<'_> {
     /// Whether the operation's answer carries the item at all: opaque content is the implicit item `*` alone.
-    fn carries(&self, item: &Item) -> bool {
+    pub(super) fn carries(&self, item: &Item) -> bool {
         (&*item.name == "*") == (self.target.operation.content == ContentKind::Opaque)
     }
 
     /// The forms that come into question before any policy is asked, widest first.
-    fn forms(&self, item: &Item) -> Vec<Form> {
+    pub(super) fn forms(&self, item: &Item) -> Vec<Form> {
         let resource = &self.target.resource;
         // A verify call shows nothing; conditions may not be added to unconditional resources (order 809, article 15).
         let graded = resource.sharing == Sharing::Unconditional || item.grade <= self.scenario.max_grade;

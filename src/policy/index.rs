@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint, Schema};
+use cedar_policy::{ActionConstraint, Entities, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint, Schema};
 use moka::sync::Cache;
 
 use super::entities::Lineage;
@@ -49,14 +49,6 @@ pub(super) struct Slice {
     pub(super) reads: Reads,
 }
 
-/// A policy, and what a slice of it needs: found when it is first asked, since most of many thousand policies wait long
-/// for their call.
-#[derive(Debug)]
-struct Asked {
-    policy: Policy,
-    facts: OnceLock<Result<Facts, String>>,
-}
-
 /// What a policy names and reads.
 #[derive(Debug)]
 struct Facts {
@@ -64,20 +56,12 @@ struct Facts {
     reads: Reads,
 }
 
-impl Asked {
-    fn facts(&self) -> Result<&Facts, String> {
-        let find = || {
-            let tree = self.policy.to_json().map_err(|error| error.to_string())?;
-            Ok(Facts { named: self.policy.entity_literals(), reads: Reads::of(&tree) })
-        };
-        self.facts.get_or_init(find).as_ref().map_err(Clone::clone)
-    }
-}
-
 /// All policies, filed by their scope.
 #[derive(Debug)]
 pub(super) struct Index {
-    policies: Vec<Asked>,
+    policies: Vec<Policy>,
+    /// Of each policy, found when it is first asked: most of many thousand wait long for their call.
+    facts: Vec<OnceLock<Result<Facts, String>>>,
     by_action: HashMap<EntityUid, ByScope>,
     slices: Cache<Box<[u32]>, Arc<Slice>>,
 }
@@ -89,19 +73,19 @@ impl Index {
         let mut by_action: HashMap<EntityUid, ByScope> = HashMap::new();
         for (number, policy) in (0..).zip(&policies) {
             let (constraint, principal, resource) = (policy.action_constraint(), principal_key(policy), resource_key(policy));
-            let admits = |action: &EntityUid| match &constraint {
-                ActionConstraint::Any => true,
-                ActionConstraint::Eq(one) => one == action,
-                ActionConstraint::In(groups) => groups.iter().any(|group| group == action || hierarchy.is_ancestor_of(group, action)),
-            };
-            for action in schema.actions().filter(|action| admits(action)) {
+            for action in schema.actions().filter(|action| admits(&constraint, action, &hierarchy)) {
                 let filed = by_action.entry(action.clone()).or_default();
                 filed.at(principal.clone()).at(resource.clone()).push(number);
             }
         }
         let slices = Cache::builder().max_capacity(SLICES).build();
-        let policies = policies.into_iter().map(|policy| Asked { policy, facts: OnceLock::new() }).collect();
-        Ok(Self { policies, by_action, slices })
+        let facts = policies.iter().map(|_| OnceLock::new()).collect();
+        Ok(Self { policies, facts, by_action, slices })
+    }
+
+    /// All of them, in the order in which they were read.
+    pub(super) fn policies(&self) -> &[Policy] {
+        &self.policies
     }
 
     /// The policies whose scope can match this request.
@@ -119,18 +103,28 @@ impl Index {
     }
 
     fn cut(&self, numbers: &[u32]) -> Result<Slice, String> {
-        let chosen = || numbers.iter().filter_map(|&number| self.policies.get(number as usize));
+        let mut policies = PolicySet::new();
         let mut reads = Reads::default();
         let mut named: Vec<EntityUid> = Vec::new();
-        for policy in chosen() {
-            let facts = policy.facts()?;
+        for &number in numbers {
+            let (policy, facts) = self.at(number)?;
+            policies.add(policy.clone()).map_err(|error| error.to_string())?;
             reads.merge(&facts.reads);
             named.extend(facts.named.iter().cloned());
         }
         named.sort_unstable();
         named.dedup();
-        let policies = PolicySet::from_policies(chosen().map(|asked| asked.policy.clone())).map_err(|error| error.to_string())?;
         Ok(Slice { policies, named, reads })
+    }
+
+    fn at(&self, number: u32) -> Result<(&Policy, &Facts), String> {
+        let missing = || format!("there is no policy of number {number}");
+        let (policy, facts) = self.policies.get(number as usize).zip(self.facts.get(number as usize)).ok_or_else(missing)?;
+        let find = || {
+            let tree = policy.to_json().map_err(|error| error.to_string())?;
+            Ok(Facts { named: policy.entity_literals(), reads: Reads::of(&tree) })
+        };
+        Ok((policy, facts.get_or_init(find).as_ref().map_err(Clone::clone)?))
     }
 }
 

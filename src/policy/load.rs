@@ -13,7 +13,7 @@ use super::cache::Decisions;
 use super::context::Unread;
 use super::entities::{Registered, TYPES, chain};
 use super::index::Index;
-use super::{Known, Policies, Sources, World, conform};
+use super::{Invariant, Known, Policies, Sources, World, conform};
 use crate::lang::Text;
 use crate::written::{Place, Problems, is_id, is_region, nearest, place_in};
 
@@ -54,11 +54,24 @@ pub(super) fn load(sources: &Sources, world: World<'_>, problems: &Problems) -> 
     if !problems.is_ok() {
         return None;
     }
-    let known = policies.iter().map(|read| (read.policy.id().clone(), Known::of(&read.policy))).collect::<HashMap<_, _>>();
+    let known = policies.iter().map(|read| (read.policy.id().clone(), Known::of(read))).collect::<HashMap<_, _>>();
+    let invariants =
+        invariants.into_iter().map(|read| Invariant { id: read.policy.id().to_string().into(), policy: read.policy, place: read.place });
+    let invariants = invariants.collect();
     match Index::new(policies.into_iter().map(|read| read.policy).collect(), &schema) {
         Ok(index) => {
             let authorizer = cedar_policy::Authorizer::new();
-            Some(Policies { schema, registered, index, known, authorizer, unread: Unread::new(), cache: Decisions::new(), cases })
+            Some(Policies {
+                schema,
+                registered,
+                index,
+                known,
+                invariants,
+                authorizer,
+                unread: Unread::new(),
+                cache: Decisions::new(),
+                cases,
+            })
         }
         Err(error) => {
             report_model(&schema_place, &error, problems);
@@ -68,9 +81,9 @@ pub(super) fn load(sources: &Sources, world: World<'_>, problems: &Problems) -> 
 }
 
 impl Known {
-    fn of(policy: &Policy) -> Self {
-        let flag = policy.annotation("flag").map(Arc::from);
-        Self { id: Arc::from(policy.id().to_string()), flag }
+    fn of(read: &Read) -> Self {
+        let flag = read.policy.annotation("flag").map(Arc::from);
+        Self { id: Arc::from(read.policy.id().to_string()), flag, place: read.place.clone() }
     }
 }
 

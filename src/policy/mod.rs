@@ -7,7 +7,9 @@
 //! - `index` finds the policies that a request can satisfy by their scope alone;
 //! - `decide` asks for the share, then for each item from the widest form to the narrowest;
 //! - `cache` keeps decisions under exactly those circumstances that `reads` finds in the policies;
-//! - `supposed` binds and decides calls that nobody makes; `suite` runs the officers' test cases on them.
+//! - `supposed` binds and decides calls that nobody makes; `suite` runs the officers' test cases on them;
+//! - `prove` holds the policies against the invariants over all requests that the schema admits, by a solver, and
+//!   `reach` looks for a call of the control folder itself that shows the same.
 
 mod cache;
 mod conform;
@@ -16,6 +18,8 @@ pub mod decide;
 mod entities;
 mod index;
 mod load;
+pub mod prove;
+pub mod reach;
 mod reads;
 pub mod suite;
 pub mod supposed;
@@ -24,7 +28,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, PolicyId, Schema};
+use cedar_policy::{Authorizer, Policy, PolicyId, Schema};
 use jiff::Timestamp;
 
 use cache::Decisions;
@@ -41,7 +45,7 @@ use crate::identity::Subject;
 use crate::identity::parties::Parties;
 use crate::purpose::Purposes;
 use crate::purpose::bind::Bound;
-use crate::written::Problems;
+use crate::written::{Place, Problems};
 
 /// The texts that policies are loaded from, each with its path relative to the control folder.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +96,7 @@ pub struct Policies {
     registered: Registered,
     index: Index,
     known: HashMap<PolicyId, Known>,
+    invariants: Vec<Invariant>,
     authorizer: Authorizer,
     unread: Unread,
     cache: Decisions,
@@ -103,6 +108,15 @@ pub struct Policies {
 struct Known {
     id: Arc<str>,
     flag: Option<Arc<str>>,
+    place: Place,
+}
+
+/// What may never be allowed; never asked in a decision.
+#[derive(Debug)]
+struct Invariant {
+    id: Arc<str>,
+    policy: Policy,
+    place: Place,
 }
 
 impl Policies {

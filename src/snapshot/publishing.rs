@@ -20,6 +20,8 @@ pub enum Requirement {
     Check,
     /// It has test cases, and all come out as told.
     Test,
+    /// Every invariant, and that no policy errs, is proved.
+    Prove,
 }
 
 impl Requirement {
@@ -28,11 +30,12 @@ impl Requirement {
         match self {
             Self::Check => "check",
             Self::Test => "test",
+            Self::Prove => "prove",
         }
     }
 }
 
-const REQUIREMENTS: [Requirement; 2] = [Requirement::Check, Requirement::Test];
+const REQUIREMENTS: [Requirement; 3] = [Requirement::Check, Requirement::Test, Requirement::Prove];
 
 /// `[control]` without its `folder`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

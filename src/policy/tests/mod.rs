@@ -5,4 +5,4 @@ mod differential;
 mod loading;
 mod plans;
 mod suites;
-pub(super) mod world;
+pub(in crate::policy) mod world;
