@@ -8,8 +8,8 @@ use crate::gateway::limits::Limits;
 use crate::gateway::network::Networks;
 use crate::identity::mtls::TlsConfig;
 use crate::lang::Text;
-use crate::snapshot::Publishing;
 use crate::ledger::witness;
+use crate::snapshot::Publishing;
 use crate::written::{Document, Place, Problem, Problems, Table};
 use crate::{admin, identity, ledger, telemetry};
 

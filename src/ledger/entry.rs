@@ -352,7 +352,9 @@ impl Serialize for EventEntry<'_> {
             Event::Stopped => ("gateway.stopped", None, None),
         };
         let (mut author, mut approvers, mut required, mut previous, mut snapshot) = (None, None, None, None, None);
-        if let Event::SnapshotActivated { snapshot: activated, previous: before, author: by, approvers: approved, required: passed } = *self.0 {
+        if let Event::SnapshotActivated { snapshot: activated, previous: before, author: by, approvers: approved, required: passed } =
+            *self.0
+        {
             (snapshot, previous, author) = (Some(activated), before, by);
             (approvers, required) = ((!approved.is_empty()).then_some(approved), (!passed.is_empty()).then_some(passed));
         }

@@ -13,8 +13,8 @@ use super::OpenError;
 /// Ed25519 in C2SP signed notes.
 const ALGORITHM_ED25519: u8 = 1;
 
-/// Signs checkpoints and receipts under the log's name.
-pub(super) struct Signer {
+/// Signs notes under a name: checkpoints and receipts under the log's, approvals under a person's.
+pub struct Signer {
     name: String,
     pair: Ed25519KeyPair,
 }

@@ -56,14 +56,13 @@ use jiff::Timestamp;
 
 pub use config::Config;
 pub use entry::Draft;
-pub use keys::SubjectKeys;
+pub use keys::{Signer, SubjectKeys};
 pub use open_error::OpenError;
 pub use queue::{Pending, Settling};
 pub use tree::published;
 
 use checkpoint::Backlog;
 use journal::Journal;
-pub use keys::Signer;
 use queue::Shared;
 use receipt::Sealed;
 use volume::{Files, Volume};

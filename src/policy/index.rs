@@ -128,6 +128,15 @@ impl Index {
     }
 }
 
+/// Whether a policy's scope lets this action through.
+pub(super) fn admits(constraint: &ActionConstraint, action: &EntityUid, hierarchy: &Entities) -> bool {
+    match constraint {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(one) => one == action,
+        ActionConstraint::In(groups) => groups.iter().any(|group| group == action || hierarchy.is_ancestor_of(group, action)),
+    }
+}
+
 fn principal_key(policy: &Policy) -> Option<EntityUid> {
     match policy.principal_constraint() {
         PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,

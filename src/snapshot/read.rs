@@ -133,9 +133,8 @@ impl Listing {
     /// Lists the files of a plain folder, whatever they are.
     pub fn of_any(folder: &Path) -> Self {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        let stamped = entries.filter_map(|entry| {
-            Some((entry.file_name().to_string_lossy().into_owned(), Stamp::of(&entry.metadata().ok()?)))
-        });
+        let stamped =
+            entries.filter_map(|entry| Some((entry.file_name().to_string_lossy().into_owned(), Stamp::of(&entry.metadata().ok()?))));
         Self(Some((folder.to_owned(), stamped.collect())))
     }
 }
