@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::gateway::limits::Limits;
 use crate::gateway::network::Networks;
@@ -10,6 +11,7 @@ use crate::identity::mtls::TlsConfig;
 use crate::lang::Text;
 use crate::ledger::witness;
 use crate::snapshot::Publishing;
+use crate::written::units::{self, Rate};
 use crate::written::{Document, Place, Problem, Problems, Table};
 use crate::{admin, identity, ledger, telemetry};
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub pseudonym_key: PathBuf,
     /// The largest JSON answer that is rewritten.
     pub disclosure_buffer: u64,
+    /// How often a requester may verify claims about one person.
+    pub verify_rate: Rate,
     /// The ledger.
     pub ledger: ledger::Config,
     /// Logs.
@@ -123,7 +127,7 @@ impl Config {
         let admin = root.opt_table("admin");
         let identity = identity::Config::read(root.tables("issuers"), base);
         let control = root.table("control").and_then(|table| Publishing::read(table, base));
-        let disclosure = root.table("disclosure").and_then(|table| read_disclosure(table, base));
+        let disclosure = root.table("disclosure").and_then(|table| Disclosure::read(table, base));
         let telemetry = telemetry::Config::read(root.opt_table("telemetry"));
         // Read by `kanhe ledger witness`; what is wrong in it is wrong here too.
         let witness = root.opt_table("witness").map(|table| WitnessConfig::from_table(table, base));
@@ -134,7 +138,7 @@ impl Config {
         let ledger = root.table("ledger").and_then(|table| ledger::Config::read(&table, base, name).inspect(|_| table.finish()));
         root.finish();
         witness.map_or(Some(()), |witness| witness.map(drop))?;
-        let (gateway, (control, publishing), (pseudonym_key, disclosure_buffer)) = (gateway?, control?, disclosure?);
+        let (gateway, (control, publishing), disclosure) = (gateway?, control?, disclosure?);
         Some(Self {
             base: base.to_owned(),
             name: gateway.name,
@@ -146,8 +150,9 @@ impl Config {
             identity: identity?,
             control,
             publishing,
-            pseudonym_key,
-            disclosure_buffer,
+            pseudonym_key: disclosure.pseudonym_key,
+            disclosure_buffer: disclosure.buffer,
+            verify_rate: disclosure.verify_rate,
             ledger: ledger?,
             telemetry: telemetry?,
         })
@@ -170,6 +175,7 @@ impl Config {
         compare("issuers", format!("{:?}", self.identity) == format!("{:?}", older.identity));
         compare("disclosure.pseudonym_key", self.pseudonym_key == older.pseudonym_key);
         compare("disclosure.buffer", self.disclosure_buffer == older.disclosure_buffer);
+        compare("disclosure.verify_rate", self.verify_rate == older.verify_rate);
         compare("ledger", format!("{:?}", self.ledger) == format!("{:?}", older.ledger));
         compare("telemetry", self.telemetry == older.telemetry);
         changed
@@ -204,11 +210,24 @@ impl Gateway {
     }
 }
 
-fn read_disclosure(table: Table<'_, '_>, base: &Path) -> Option<(PathBuf, u64)> {
-    let key = table.filled("pseudonym_key").map(|key| base.join(key.value));
-    let buffer = table.opt_parsed("buffer", crate::written::units::size).map_or(4 << 20, |size| size.value);
-    table.finish();
-    Some((key?, buffer))
+/// `[disclosure]`.
+struct Disclosure {
+    pseudonym_key: PathBuf,
+    buffer: u64,
+    verify_rate: Rate,
+}
+
+/// A claim may be mistyped and corrected; nobody needs sixty tries an hour at one person's data.
+const VERIFY_RATE: Rate = Rate { count: 60, per: Duration::from_secs(3600) };
+
+impl Disclosure {
+    fn read(table: Table<'_, '_>, base: &Path) -> Option<Self> {
+        let key = table.filled("pseudonym_key").map(|key| base.join(key.value));
+        let buffer = table.opt_parsed("buffer", units::size).map_or(4 << 20, |size| size.value);
+        let verify_rate = table.opt_parsed("verify_rate", units::rate).map_or(VERIFY_RATE, |rate| rate.value);
+        table.finish();
+        Some(Self { pseudonym_key: key?, buffer, verify_rate })
+    }
 }
 
 /// A note key name (C2SP signed-note): not empty, without spaces and plus signs.

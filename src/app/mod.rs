@@ -26,6 +26,7 @@ use crate::identity::{self, Authenticator, IssuerConfig, JwksSource, mtls};
 use crate::lang::Text;
 use crate::ledger::Ledger;
 use crate::origin::Origins;
+use crate::purpose::probes::Probes;
 use crate::purpose::quota::Quotas;
 use crate::shadow::Shadow;
 use crate::share::Recorder;
@@ -217,6 +218,7 @@ impl Gateway {
             tls: Arc::new(ArcSwapOption::from(world.tls)),
             authenticator: Arc::new(authenticator),
             quotas,
+            probes: Probes::new(config.verify_rate),
             recorder,
             ledger,
             pseudonyms,

@@ -3,6 +3,7 @@
 
 mod item;
 mod operation;
+mod verify;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -92,7 +93,7 @@ impl Reading<'_> {
             not_yet(&root, &region_item.place, "region_item", &region_item.value);
         }
         let origin = root.table("origin").map(origin);
-        let (operations, places): (Vec<_>, Vec<_>) = root.tables("operations").into_iter().map(operation::read).unzip();
+        let mut written: Vec<operation::Read> = root.tables("operations").into_iter().map(operation::read).collect();
         if !root.has("operations") && sharing != Some(Sharing::NotShared) {
             root.missing("operations");
         }
@@ -100,7 +101,9 @@ impl Reading<'_> {
         let (sharing, level, grade) = (sharing.unwrap_or(Sharing::Conditional), level.unwrap_or(Level::Core), grade.unwrap_or(4));
         let resource_id = id.as_ref().map_or("", |id| &*id.value);
         let inherited = item::Inherited { resource: resource_id, sharing, level, grade, classes: &classes };
-        let items = self.items(&root, &inherited, &operations);
+        let items = self.items(&root, &inherited, written.iter().map(|read| &read.operation));
+        written.iter_mut().for_each(|read| verify::compare(&mut read.operation, &read.compare, &items, self.problems));
+        let (operations, places) = written.into_iter().map(|read| (Arc::new(read.operation), read.place)).unzip();
         root.finish();
         let Placed { value: id, place } = id?;
         let resource = Resource {
@@ -120,7 +123,7 @@ impl Reading<'_> {
             classes,
             version: version.unwrap_or_default(),
             origin: origin.unwrap_or_else(nowhere),
-            operations: operations.into_iter().map(Arc::new).collect(),
+            operations,
             items,
             place,
         };

@@ -6,6 +6,7 @@ pub mod route;
 mod template;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -134,7 +135,7 @@ impl Origin {
 pub struct Operation {
     /// Its kind.
     pub kind: Kind,
-    /// HTTP method, also sent to the origin.
+    /// HTTP method, also sent to the origin unless a claim is verified.
     pub method: hyper::Method,
     /// Path as registered, with `{name}` for a path parameter.
     pub path: String,
@@ -150,6 +151,15 @@ pub struct Operation {
     pub records: JsonPath,
     /// The most records an answer may hold.
     pub max_records: u64,
+    /// How a claim is verified: of every `verify` operation, and of no other.
+    pub verify: Option<verify::Verify>,
+}
+
+impl Operation {
+    /// The method that the origin is asked with.
+    pub fn origin_method(&self) -> &hyper::Method {
+        self.verify.as_ref().map_or(&self.method, |verify| &verify.ask.method)
+    }
 }
 
 /// Where an operation carries the data subject's identifier (个人信息主体标识).

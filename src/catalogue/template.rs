@@ -116,12 +116,15 @@ pub(super) fn decode(segment: &str) -> Option<String> {
             bytes.push(byte);
         }
     }
-    let text = String::from_utf8(bytes).ok()?;
+    String::from_utf8(bytes).ok().filter(|text| is_plain(text))
+}
+
+/// Whether two readers of a path could not understand this value differently.
+pub(super) fn is_plain(value: &str) -> bool {
     let separates = |c: char| c.is_control() || matches!(c, '/' | '\\' | ';');
-    let twice =
-        text.match_indices('%').any(|(at, _)| text.as_bytes().get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit)));
-    let refused = text.is_empty() || text == "." || text == ".." || text.contains(separates) || twice;
-    (!refused).then_some(text)
+    let escape = |at: usize| value.as_bytes().get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    let twice = value.match_indices('%').any(|(at, _)| escape(at));
+    !(value.is_empty() || value == "." || value == ".." || value.contains(separates) || twice)
 }
 
 /// Adds a parameter's value to a path, so that it stays one segment.

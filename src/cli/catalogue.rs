@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Exit, Format, Settings, open_config, out, print_problems, print_trouble};
 use crate::catalogue::{Item, Operation, Resource, SubjectSource};
+use crate::disclosure::Form;
 use crate::lang::{Lang, Text};
 use crate::snapshot::Snapshot;
 use crate::written::nearest;
@@ -128,7 +129,11 @@ fn facts(snapshot: &Snapshot, resource: &Resource, lang: Lang) -> Facts {
     facts.add(("个人信息", "personal"), words::yes_no(resource.personal, lang));
     facts.add(("目录版本", "version"), &resource.version);
     for operation in &resource.operations {
-        let line = format!("{} {} {}", words::kind(operation.kind, lang), operation.method, operation.path);
+        let mut line = format!("{} {} {}", words::kind(operation.kind, lang), operation.method, operation.path);
+        if let Some(verify) = &operation.verify {
+            let compared: Vec<&str> = verify.comparison.items.iter().map(|item| &*item.name).collect();
+            line = format!("{line} ({} {})", words::form(Form::Compare, lang), compared.join(" "));
+        }
         facts.add(("服务接口", "operation"), &line);
     }
     facts
@@ -189,7 +194,7 @@ fn operation_json(operation: &Operation) -> Value {
         SubjectSource::Path(name) => format!("path.{name}"),
         SubjectSource::Query(name) => format!("query.{name}"),
     });
-    json!({
+    let mut written = json!({
         "kind": operation.kind.name(),
         "method": operation.method.as_str(),
         "path": operation.path,
@@ -198,7 +203,14 @@ fn operation_json(operation: &Operation) -> Value {
         "content": words::content_name(operation.content),
         "records": if operation.records.is_root() { String::new() } else { operation.records.to_string() },
         "max_records": operation.max_records,
-    })
+    });
+    if let Some(verify) = &operation.verify {
+        let ask = &verify.ask;
+        written["ask"] = json!({ "method": ask.method.as_str(), "path": ask.path, "content": ask.content });
+        written["compare"] = verify.comparison.items.iter().map(|item| &*item.name).collect();
+        written["members"] = verify.members.iter().map(|name| &**name).collect();
+    }
+    written
 }
 
 fn item_json(item: &Item) -> Value {

@@ -1,5 +1,6 @@
 //! What an answer shows: the plan of forms per item, and the rewriters that carry it out and fail closed.
 
+pub mod compare;
 pub mod field;
 pub mod head;
 pub mod json;

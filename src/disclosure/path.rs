@@ -96,14 +96,28 @@ impl JsonPath {
         self.contains(other) || other.contains(self)
     }
 
-    /// The text of the one string or number that stands at this path.
-    pub fn single(&self, value: &Value) -> Result<String, NotSingle> {
+    /// This path as seen from one value of `container`, where it leads into those at all.
+    pub fn within(&self, container: &Self) -> Option<Self> {
+        let common = self.0.iter().zip(&container.0).take_while(|(own, other)| own == other).count();
+        let rest = self.0.get(common..)?;
+        // Where they part at a `..name`, it means every member of that name within the container too.
+        let leads = common == container.0.len() || matches!(rest.first(), Some(Segment::Descendant(_)));
+        leads.then(|| Self(rest.to_vec()))
+    }
+
+    /// Every value that stands at this path, once each, in no particular order.
+    pub fn select<'v>(&self, value: &'v Value) -> Vec<&'v Value> {
         let mut found = Vec::new();
         collect(&self.0, value, &mut found);
         // `$.a..b..c` may reach one value in two ways: it is still one.
         found.sort_unstable_by_key(|value| std::ptr::from_ref::<Value>(value));
         found.dedup_by_key(|value| std::ptr::from_ref::<Value>(value));
-        match found.as_slice() {
+        found
+    }
+
+    /// The text of the one string or number that stands at this path.
+    pub fn single(&self, value: &Value) -> Result<String, NotSingle> {
+        match self.select(value).as_slice() {
             [] => Err(NotSingle::Missing),
             [Value::String(text)] => Ok(text.clone()),
             [Value::Number(number)] => Ok(number.to_string()),

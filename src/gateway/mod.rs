@@ -12,6 +12,7 @@ mod reading;
 pub mod refusal;
 mod rewriting;
 mod standing;
+mod verifying;
 mod well_known;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::disclosure::pseudonym::PseudonymKey;
 use crate::identity::Authenticator;
 use crate::ledger::Ledger;
 use crate::origin::Origins;
+use crate::purpose::probes::Probes;
 use crate::purpose::quota::Quotas;
 use crate::shadow::Shadow;
 use crate::share::Recorder;
@@ -47,6 +49,8 @@ pub struct Shared {
     pub authenticator: Arc<Authenticator>,
     /// What grants have been used for.
     pub quotas: Quotas,
+    /// How often claims about one person were verified.
+    pub probes: Probes,
     /// The only bridge between decisions and the ledger.
     pub recorder: Recorder,
     /// The ledger.

@@ -14,6 +14,7 @@ use super::outliving::{Outliving, Waited};
 use super::refusal::{Code, Refusal};
 use super::rewriting::Drain;
 use super::standing::Standing;
+use super::verifying::Claimed;
 use super::{Counted, Line, admission, reading, rewriting, well_known};
 use crate::catalogue::route::Target;
 use crate::identity::{AuthorizationFields, Credentials};
@@ -95,9 +96,12 @@ async fn share(
     let circumstances = snapshot.circumstances(&bound, admitted.time, admitted.source, &admitted.network);
     let permit = snapshot.policies.decide(&subject, &target, &bound, &circumstances)?;
     shadowed.granted(&permit.plan);
-    let asked = reading::read(&shared.limits, &admitted, &target, content).await?;
-    let data_subject = asked.subject.clone();
-    let mut request = asked.request(&admitted, connection, &subject, &bound, &target)?;
+    let mut asked = reading::read(&shared.limits, &admitted, &target, content).await?;
+    let (data_subject, claimed) = (asked.subject.clone(), asked.claimed.take());
+    let mut request = asked.request(&admitted, connection, &subject, &bound)?;
+    if let Some(claimed) = &claimed {
+        shared.probes.take(&subject.requester.id, &claimed.about, admitted.time)?;
+    }
     if let Some(grant) = &bound.grant {
         shared.quotas.take(grant, admitted.time, &snapshot.parties.time_zone)?;
     }
@@ -117,7 +121,7 @@ async fn share(
     request.headers_mut().insert("share-id", intent.id_field());
     let waited = Waited::default();
     let standing = Standing::of(&subject, &bound);
-    let committed = Committed { line: line.clone(), target, intent, pending, settlement, counted, standing, snapshot };
+    let committed = Committed { line: line.clone(), target, claimed, intent, pending, settlement, counted, standing, snapshot };
     let answered = Outliving::new(waited.clone(), committed.carry_out(request, waited)).await;
     answered.unwrap_or_else(|_| Err(broken()))
 }
@@ -126,6 +130,7 @@ async fn share(
 struct Committed {
     line: Arc<Line>,
     target: Arc<Target>,
+    claimed: Option<Claimed>,
     intent: Intent,
     pending: PendingReceipt,
     settlement: Settlement,
@@ -137,7 +142,7 @@ struct Committed {
 impl Committed {
     /// Steps 7 to 9; step 10 is the settlement's own.
     async fn carry_out(self, request: Request<RequestContent>, waited: Waited) -> Result<Response<Content>, Refusal> {
-        let Self { line, target, intent, pending, mut settlement, counted, standing, snapshot } = self;
+        let Self { line, target, claimed, intent, pending, mut settlement, counted, standing, snapshot } = self;
         let (origin, method) = (&target.resource.origin, request.method().clone());
         let drain = if method.is_safe() { Drain::No } else { Drain::UpTo(line.shared.limits.drain_size) };
         // Work stops when the caller goes away where the call is safe.
@@ -159,7 +164,7 @@ impl Committed {
 
         // 8 disclose
         let disclosed = match answer {
-            Some(answer) => caller.unless_gone(rewriting::disclose(&line.shared, &intent, answer, &mut settlement)).await,
+            Some(answer) => caller.unless_gone(rewriting::disclose(&line.shared, &intent, claimed.as_ref(), answer, &mut settlement)).await,
             None => None,
         };
 

@@ -6,15 +6,17 @@ use std::fmt::Write as _;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Request, Uri};
+use hyper::{Method, Request, Uri};
+use serde_json::Value;
 
 use super::admission::Admitted;
 use super::limits::Limits;
 use super::listener::Connection;
 use super::refusal::{Code, Refusal};
+use super::verifying::{self, Claimed};
 use crate::catalogue::SubjectSource;
 use crate::catalogue::route::Target;
-use crate::disclosure::{JsonPath, json};
+use crate::disclosure::json;
 use crate::identity::Subject;
 use crate::lang::Text;
 use crate::origin::{Guarded, RequestContent};
@@ -24,21 +26,30 @@ use crate::sys;
 /// What is asked, in the one form in which it is sent on.
 #[must_use]
 pub struct Asked {
-    query: String,
-    content: RequestContent,
-    content_type: Option<HeaderValue>,
+    pub(super) method: Method,
+    /// Path and query at the origin.
+    pub(super) target: String,
+    pub(super) content: RequestContent,
+    pub(super) content_type: Option<HeaderValue>,
     /// The identifier of the person whose data is asked for; becomes a keyed digest.
     pub subject: Option<String>,
+    /// What a `verify` operation holds the answer against.
+    pub claimed: Option<Claimed>,
 }
 
 /// Reads parameters and content as the operation declares them.
 pub async fn read(limits: &Limits, admitted: &Admitted, target: &Target, content: Incoming) -> Result<Asked, Refusal> {
     let query = query(admitted, target)?;
+    if let Some(verify) = &target.operation.verify {
+        return verifying::read(limits, admitted, target, verify, content).await;
+    }
     let content_type = admitted.head.headers.get(header::CONTENT_TYPE).cloned();
     let (content, content_type, subject) = match &target.operation.subject {
         Some(SubjectSource::Content(path)) => {
-            let (content, subject) = read_content(limits, content, path).await?;
-            (Either::Left(Full::new(content)), Some(HeaderValue::from_static("application/json")), Some(subject))
+            let document = document(limits, admitted, content).await?;
+            let subject = path.single(&document).ok().filter(|subject| !subject.trim().is_empty()).ok_or_else(no_subject)?;
+            let content = Either::Left(Full::new(document.to_string().into()));
+            (content, Some(HeaderValue::from_static("application/json")), Some(subject))
         }
         source => {
             let subject = match source {
@@ -54,7 +65,8 @@ pub async fn read(limits: &Limits, admitted: &Admitted, target: &Target, content
             (streamed(limits, content), content_type, subject)
         }
     };
-    Ok(Asked { query, content, content_type, subject })
+    let (method, target) = (target.operation.method.clone(), format!("{}{query}", target.origin_target()));
+    Ok(Asked { method, target, content, content_type, subject, claimed: None })
 }
 
 /// Parameters that are not declared, or stand twice, have no one meaning.
@@ -62,6 +74,9 @@ fn query(admitted: &Admitted, target: &Target) -> Result<String, Refusal> {
     let mut query = String::new();
     for (at, (name, value)) in admitted.query.iter().enumerate() {
         if !target.operation.parameters.contains(name) {
+            if target.operation.parameters.is_empty() {
+                return Err(malformed("此操作不接受查询参数", "this operation takes no query parameters"));
+            }
             let known: Vec<_> = target.operation.parameters.iter().map(|name| format!("`{name}`")).collect();
             let known = known.join(", ");
             let (zh, en) = (format!("未声明的查询参数；可用：{known}"), format!("a query parameter is not declared; known here: {known}"));
@@ -100,8 +115,14 @@ fn streamed(limits: &Limits, content: Incoming) -> RequestContent {
     Either::Right(Guarded::new(content, limits.content_size, limits.content_timeout))
 }
 
-/// Content that names a person: bounded, parsed strictly, and sent on as it was understood.
-async fn read_content(limits: &Limits, content: Incoming, path: &JsonPath) -> Result<(Bytes, String), Refusal> {
+/// Content that names a person: bounded, and parsed strictly, so that it can be sent on as it was understood.
+pub(super) async fn document(limits: &Limits, admitted: &Admitted, content: Incoming) -> Result<Value, Refusal> {
+    if admitted.head.headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(malformed(
+            "此操作的请求内容不得压缩（Content-Encoding）",
+            "the content of this operation must not be coded (Content-Encoding)",
+        ));
+    }
     let most = usize::try_from(limits.subject_content_size).unwrap_or(usize::MAX);
     let collected = tokio::time::timeout(limits.content_timeout, Limited::new(content, most).collect()).await;
     let bytes = match collected {
@@ -118,12 +139,10 @@ async fn read_content(limits: &Limits, content: Incoming, path: &JsonPath) -> Re
     };
     let wrong =
         || malformed("请求内容不是合格的 JSON（RFC 8259，无重复成员）", "the content is not strict JSON (RFC 8259, no member twice)");
-    let document = json::parse(&bytes).map_err(|_| wrong())?;
-    let subject = path.single(&document).ok().filter(|subject| !subject.trim().is_empty()).ok_or_else(no_subject)?;
-    Ok((document.to_string().into(), subject))
+    json::parse(&bytes).map_err(|_| wrong())
 }
 
-fn malformed(zh: &str, en: &str) -> Refusal {
+pub(super) fn malformed(zh: &str, en: &str) -> Refusal {
     Refusal::new(Code::RequestMalformed, Text::new(zh, en))
 }
 
@@ -139,13 +158,12 @@ impl Asked {
         connection: &Connection,
         subject: &Subject,
         bound: &Bound,
-        target: &Target,
     ) -> Result<Request<RequestContent>, Refusal> {
         // An origin's address has no path of its own: this is all that its connection needs to be told.
-        let uri = Uri::try_from(target.origin_target() + &self.query);
+        let uri = Uri::try_from(self.target);
         let uri = uri.map_err(|_| malformed("路径无法转交提供部门的接口", "the path cannot be passed to the department's API"))?;
         let mut request = Request::new(self.content);
-        *request.method_mut() = target.operation.method.clone();
+        *request.method_mut() = self.method;
         *request.uri_mut() = uri;
         let fields = request.headers_mut();
         end_to_end(&admitted.head.headers, fields);

@@ -6,6 +6,7 @@ use hyper::{Response, StatusCode};
 
 use super::content::Content;
 use super::refusal::Refusal;
+use super::verifying::{self, Claimed};
 use super::{Counted, Shared};
 use crate::disclosure::head::{self, Verdict};
 use crate::disclosure::{self, ContentKind};
@@ -33,9 +34,13 @@ enum Kept {
 pub async fn disclose(
     shared: &Shared,
     intent: &Intent,
+    claimed: Option<&Claimed>,
     answer: Result<Response<Answer>, origin::Error>,
     settlement: &mut Settlement,
 ) -> Result<Disclosed, Refusal> {
+    if let Some(claimed) = claimed {
+        return verifying::disclose(shared, intent, claimed, answer, settlement).await;
+    }
     let (parts, answer) = answer?.into_parts();
     let status = parts.status;
     settlement.status(status);
@@ -89,12 +94,18 @@ async fn hold(mut answer: Answer) -> Result<Kept, Refusal> {
     Ok(Kept::Stream(held, answer))
 }
 
-fn broken_off(error: origin::BrokenOff) -> Refusal {
+pub(super) fn broken_off(error: origin::BrokenOff) -> Refusal {
     tracing::warn!(%error, "an origin's answer broke off");
     disclosure::Error::BrokenOff.into()
 }
 
 impl Disclosed {
+    /// The yes or no to a claim, which shows no item.
+    pub(super) fn verified(content: Bytes) -> Self {
+        let content_type = Some(HeaderValue::from_static("application/json"));
+        Self { status: StatusCode::OK, content: Kept::Whole(content), content_type, shown: None }
+    }
+
     /// Step 9: needs the receipt; the content owns the settlement from here.
     pub fn reply(self, receipt: &Receipt, settlement: Settlement, counted: Counted, drain: Drain) -> Response<Content> {
         let content = match self.content {

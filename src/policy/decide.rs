@@ -3,8 +3,9 @@
 //! The share is asked first, then each item from the widest form to the narrowest. Asked are only the forms that the
 //! bound grant lists, for items that may be shared at all and lie within the scenario's grade; a mask is asked only
 //! where the item has a preset, and opaque content, which cannot be rewritten, in full or not at all. A call whose
-//! answer would show nothing is denied, naming the forbids that narrowed it. Whatever cannot be evaluated denies the
-//! whole call: Cedar skips a policy that errs, a forbid too.
+//! answer would show nothing is denied, naming the forbids that narrowed it. A `verify` call shows nothing and needs
+//! `compare` on every item that it compares. Whatever cannot be evaluated denies the whole call: Cedar skips a policy
+//! that errs, a forbid too.
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -19,6 +20,7 @@ use super::index::Slice;
 use super::reads::Reads;
 use super::{Circumstances, Policies};
 use crate::catalogue::route::Target;
+use crate::catalogue::verify::Verify;
 use crate::catalogue::{Item, Kind, Sharing};
 use crate::disclosure::json::Compiled;
 use crate::disclosure::{ContentKind, Form, Plan, PlannedItem};
@@ -190,7 +192,12 @@ impl<'c> Judge<'c> {
             }
             items.push(planned(candidate.item, chosen, narrowed_by));
         }
-        if items.iter().all(|item| item.form.is_none()) {
+        let verified = self.call.target.operation.verify.as_ref().map(|verify| &verify.comparison.items);
+        let refused = match verified {
+            Some(compared) => compared.iter().any(|item| !items.iter().any(|known| known.name == item.name && known.form.is_some())),
+            None => items.iter().all(|item| item.form.is_none()),
+        };
+        if refused {
             let forbids: BTreeSet<_> = items.into_iter().filter_map(|item| item.narrowed_by).collect();
             return Err(Denial { policies: forbids.into_iter().collect(), errors: Vec::new() });
         }
@@ -239,20 +246,26 @@ impl Call<'_> {
     /// The forms that come into question before any policy is asked, widest first.
     pub(super) fn forms(&self, item: &Item) -> Vec<Form> {
         let resource = &self.target.resource;
-        // A verify call shows nothing; conditions may not be added to unconditional resources (order 809, article 15).
+        // Conditions may not be added to unconditional resources (order 809, article 15).
         let graded = resource.sharing == Sharing::Unconditional || item.grade <= self.scenario.max_grade;
-        if self.target.operation.kind == Kind::Verify || item.sharing == Sharing::NotShared || !graded {
+        if item.sharing == Sharing::NotShared || !graded {
             return Vec::new();
         }
+        let operation = &self.target.operation;
+        let compared = |verify: &Verify| verify.comparison.items.iter().any(|compared| compared.name == item.name);
+        let asked: &[Form] = match &operation.verify {
+            Some(verify) if compared(verify) => &[Form::Compare],
+            None if operation.kind != Kind::Verify => &Form::SHOWN,
+            Some(_) | None => &[],
+        };
         let approved = self.grant.map(|grant| grant.items.get(item_id(&resource.id, &item.name).as_str()));
         let possible = |form: &Form| match form {
-            Form::Reveal => true,
+            Form::Reveal | Form::Compare => true,
             Form::Mask => item.mask.is_some(),
-            Form::Pseudonymise => self.target.operation.content != ContentKind::Opaque,
-            Form::Compare => false,
+            Form::Pseudonymise => operation.content != ContentKind::Opaque,
         };
         let granted = |form: &Form| approved.is_none_or(|forms| forms.is_some_and(|forms| forms.contains(form)));
-        Form::SHOWN.into_iter().filter(|form| possible(form) && granted(form)).collect()
+        asked.iter().copied().filter(|form| possible(form) && granted(form)).collect()
     }
 }
 

@@ -170,7 +170,8 @@ fn expect(table: &Table<'_, '_>) -> Option<String> {
 
 fn forms(table: Table<'_, '_>, resource: Option<&Resource>) -> BTreeMap<String, Option<Form>> {
     let mut forms = BTreeMap::new();
-    let choices = [("reveal", Some(Form::Reveal)), ("mask", Some(Form::Mask)), ("pseudonymise", Some(Form::Pseudonymise)), ("omit", None)];
+    let shown = Form::SHOWN.map(|form| (form.name(), Some(form)));
+    let choices: Vec<_> = shown.into_iter().chain([(Form::Compare.name(), Some(Form::Compare)), ("omit", None)]).collect();
     for key in table.keys() {
         let Some(form) = table.choice(&key.value, &choices) else { continue };
         if let Some(resource) = resource

@@ -5,6 +5,7 @@ pub mod bind;
 pub mod calendar;
 mod held;
 mod load;
+pub mod probes;
 pub mod quota;
 pub mod stated;
 #[cfg(test)]

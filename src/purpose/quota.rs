@@ -43,7 +43,7 @@ impl std::error::Error for Exceeded {}
 /// What one grant was used for.
 #[derive(Clone, Copy, Debug, Default)]
 struct Used {
-    /// When the last call's share of the rate is used up, in nanoseconds since the epoch (generic cell rate algorithm).
+    /// When the last call's share of the rate is used up, in nanoseconds since the epoch.
     until: i128,
     day: Option<Date>,
     calls: u64,
@@ -63,7 +63,7 @@ impl Quotas {
             return Ok(());
         }
         self.with(&grant.id, |used| {
-            let until = quota.rate.map(|rate| used.after_call(rate, now)).transpose()?;
+            let until = quota.rate.map(|rate| after_call(used.until, rate, now).map_err(|wait| rate_exceeded(rate, wait))).transpose()?;
             if let Some(limit) = quota.calls_per_day {
                 let today = now.to_zoned_datetime(zone.clone());
                 used.begin(today.date());
@@ -103,30 +103,35 @@ impl Used {
             (self.day, self.calls) = (Some(day), 0);
         }
     }
+}
 
-    /// When this call's share of the rate is used up; refused where the whole time of the rate is used already.
-    fn after_call(&self, rate: Rate, now: Timestamp) -> Result<i128, Exceeded> {
-        let now = now.as_nanosecond();
-        let per = i128::try_from(rate.per.as_nanos()).unwrap_or(i128::MAX);
-        let share = per / i128::from(rate.count.max(1));
-        // A clock that was set back must not close the grant for longer than its rate's time.
-        let used = self.until.clamp(now, now.saturating_add(per));
-        let until = used.saturating_add(share);
-        let over = until - now - per;
-        if over <= 0 {
-            return Ok(until);
-        }
-        let unit = match rate.per.as_secs() {
-            1 => ("秒", "a second"),
-            60 => ("分钟", "a minute"),
-            _ => ("小时", "an hour"),
-        };
-        let what = Text::new(
-            format!("超出授权额度：每{} {} 次", unit.0, rate.count),
-            format!("the grant's rate is used up: {} calls {}", rate.count, unit.1),
-        );
-        Err(Exceeded { retry_after: Duration::from_nanos(u64::try_from(over).unwrap_or(u64::MAX)), what })
+/// When a call's share of the rate is used up, where the shares before it are until `until`; where the whole time of the
+/// rate is used already, how long to wait (generic cell rate algorithm; nanoseconds since the epoch).
+pub(super) fn after_call(until: i128, rate: Rate, now: Timestamp) -> Result<i128, Duration> {
+    let now = now.as_nanosecond();
+    let per = i128::try_from(rate.per.as_nanos()).unwrap_or(i128::MAX);
+    let share = per / i128::from(rate.count.max(1));
+    // A clock that was set back must not close anything for longer than the rate's time.
+    let used = until.clamp(now, now.saturating_add(per));
+    let until = used.saturating_add(share);
+    let over = until - now - per;
+    if over <= 0 { Ok(until) } else { Err(Duration::from_nanos(u64::try_from(over).unwrap_or(u64::MAX))) }
+}
+
+/// The time of a rate in words.
+pub(super) fn unit(rate: Rate) -> (&'static str, &'static str) {
+    match rate.per.as_secs() {
+        1 => ("秒", "a second"),
+        60 => ("分钟", "a minute"),
+        _ => ("小时", "an hour"),
     }
+}
+
+fn rate_exceeded(rate: Rate, retry_after: Duration) -> Exceeded {
+    let (zh, en) = unit(rate);
+    let what =
+        Text::new(format!("超出授权额度：每{zh} {} 次", rate.count), format!("the grant's rate is used up: {} calls {en}", rate.count));
+    Exceeded { retry_after, what }
 }
 
 fn day_exceeded(limit: u64, today: &jiff::ZonedDateTime) -> Exceeded {

@@ -126,7 +126,7 @@ impl Recorder {
             decision,
             scenario: facts.bound.scenario.id.clone(),
             department: facts.subject.department.id.clone(),
-            method: facts.target.operation.method.clone(),
+            method: facts.target.operation.origin_method().clone(),
         };
         Ok((intent, PendingReceipt { pending }, settlement))
     }

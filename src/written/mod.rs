@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
+mod json;
 mod problem;
 pub mod units;
 mod words;

@@ -12,11 +12,13 @@ const OPERATOR: &str = "canary-operator-wang";
 async fn told(gateway: &Gateway, token: &str) -> Vec<String> {
     let get = |target: &str| gateway.ask("GET", target).token(token).purpose("housing");
     let marriage = |content: String| gateway.ask("POST", "/mca/marriage/query").token(token).purpose("housing").json(content);
+    let claim = |content: String| gateway.ask("POST", "/mca/marriage/verify").token(token).purpose("housing").json(content);
     let calls = [
         // Where the catalogue expects it.
         get(&format!("/psb/people/{CANARY}")),
         get(&format!("/psb/lookup?number={CANARY}")),
         marriage(format!(r#"{{"id_number":"{CANARY}"}}"#)),
+        claim(format!(r#"{{"id_number":"{CANARY}","status":"{CANARY}","registered_on":"x"}}"#)),
         // And where it has no business.
         get(&format!("/nowhere/{CANARY}")),
         get(&format!("/psb/people/{CANARY}/..")),
@@ -33,6 +35,8 @@ async fn told(gateway: &Gateway, token: &str) -> Vec<String> {
         gateway.ask("DELETE", &format!("/psb/people/{CANARY}")).token(token).purpose("housing"),
         marriage(format!(r#"{{"id_number":"{CANARY}","id_number":"{CANARY}"}}"#)),
         marriage(format!(r#"{{"id_number":{CANARY}"#)),
+        claim(format!(r#"{{"id_number":"1","status":"x","registered_on":"y","{CANARY}":"{CANARY}"}}"#)),
+        claim(format!(r#"{{"id_number":"1","status":{{"{CANARY}":1}},"registered_on":"y"}}"#)),
         marriage(format!(r#"{{"other":"{CANARY}"}}"#)),
         get(&format!("/odd/broken?x={CANARY}")),
         get(&format!("/odd/{CANARY}")),

@@ -92,15 +92,48 @@ fn a_resource_is_registered_whole() {
 }
 
 #[test]
+fn a_claim_says_what_is_asked_and_what_is_compared() {
+    let ask = "ask = { method = \"POST\", path = \"/mca/marriage/query\", content = { id_number = \"{id_number}\" } }\n";
+    let with_ask = |ask: &'static str, code| (MARRIAGE, "ask = { method = \"POST\", path = \"/mca/marriage/query\", ", ask, code);
+    let compare = "compare = [\"status\"]";
+    let verify = "method = \"POST\"\npath = \"/mca/marriage/verify\"\nsubject = \"content.$.id_number\"\n";
+    each_is_told(&[
+        (MARRIAGE, ask, "", "missing_key"),
+        (MARRIAGE, "compare = [\"status\"]\n", "", "missing_key"),
+        (MARRIAGE, compare, "compare = []", "wrong_value"),
+        (MARRIAGE, compare, "compare = [\"statis\"]", "unknown_item"),
+        (MARRIAGE, compare, "compare = [\"status\", \"status\"]", "duplicate_item"),
+        (MARRIAGE, compare, "compare = [\"*\"]", "unknown_item"),
+        with_ask("ask = { path = \"/mca/marriage/query\", ", "missing_key"),
+        with_ask("ask = { method = \"DELETE\", path = \"/mca/marriage/query\", ", "wrong_value"),
+        with_ask("ask = { method = \"GET\", path = \"/mca/marriage/query\", ", "wrong_value"),
+        with_ask("ask = { method = \"POST\", path = \"/mca/marriage/query?x=1\", ", "wrong_value"),
+        with_ask("ask = { method = \"POST\", path = \"/mca/marriage/query\", query = \"x\", ", "unknown_key"),
+        (
+            MARRIAGE,
+            "content = { id_number = \"{id_number}\" }",
+            "content = { id_number = \"{id_number}\", on = 2026-01-01 }",
+            "wrong_value",
+        ),
+        (MARRIAGE, "content = { id_number = \"{id_number}\" }", "content = { id_number = \"{id_number}\", a = \"{\" }", "wrong_value"),
+        (MARRIAGE, "content = { id_number = \"{id_number}\" }", "content = \"{id_number}\"", "wrong_type"),
+        (MARRIAGE, "content = { id_number = \"{id_number}\" }", "content = { id_number = \"{number}\" }", "wrong_value"),
+        (MARRIAGE, verify, "method = \"GET\"\npath = \"/mca/marriage/verify\"\n", "wrong_value"),
+        (MARRIAGE, "path = \"/mca/marriage/verify\"", "path = \"/mca/marriage/verify/{id}\"", "wrong_value"),
+        (MARRIAGE, verify, "method = \"POST\"\npath = \"/mca/marriage/verify\"\nsubject = \"content.$.data.id_number\"\n", "wrong_value"),
+        (MARRIAGE, verify, "method = \"POST\"\npath = \"/mca/marriage/verify\"\nsubject = \"query.id\"\n", "wrong_value"),
+        (MARRIAGE, verify, "method = \"POST\"\npath = \"/mca/marriage/verify\"\nparameters = [\"id\"]\n", "wrong_value"),
+        (MARRIAGE, verify, "method = \"POST\"\npath = \"/mca/marriage/verify\"\norigin_path = \"/x\"\n", "wrong_value"),
+        (MARRIAGE, "kind = \"query\"\n", "kind = \"query\"\ncompare = [\"status\"]\n", "wrong_value"),
+        (MARRIAGE, "kind = \"query\"\n", "kind = \"query\"\nask = { method = \"GET\", path = \"/x\" }\n", "wrong_value"),
+        (MARRIAGE, "records = \"$.data[*]\"\nmax_records = 20", "records = \"$.rows[*]\"\nmax_records = 20", "wrong_value"),
+    ]);
+}
+
+#[test]
 fn an_operation_says_where_and_for_whom() {
     let method = "method = \"POST\"\n";
     each_is_told(&[
-        (
-            MARRIAGE,
-            "[[operations]]\n",
-            "[[operations]]\nkind = \"verify\"\nmethod = \"POST\"\npath = \"/mca/v\"\n[[operations]]\n",
-            "not_yet_supported",
-        ),
         (MARRIAGE, "content = \"json\"", "content = \"ndjson\"", "not_yet_supported"),
         (MARRIAGE, "content = \"json\"", "content = \"csv\"", "not_yet_supported"),
         (MARRIAGE, "content = \"json\"", "content = \"xml\"", "wrong_value"),
@@ -136,7 +169,7 @@ fn an_item_is_judged_once() {
         (MARRIAGE, "mask = \"year\"", "mask = \"yearly\"", "wrong_value"),
         (MARRIAGE, status, "path = \"$.data[*].id_number\"", "nested_items"),
         (MARRIAGE, status, "path = \"$.data[*].id_number.x\"", "nested_items"),
-        (MARRIAGE, status, "path = [\"$.status\", \"$.status.x\"]", "nested_items"),
+        (MARRIAGE, status, "path = [\"$.data[*].status\", \"$.data[*].status.x\"]", "nested_items"),
         (MARRIAGE, status, "path = \"$.data[?@.a]\"", "wrong_value"),
         (MARRIAGE, status, "path = []", "wrong_value"),
         (MARRIAGE, &format!("{status}\n").leak()[..], "", "missing_key"),

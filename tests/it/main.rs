@@ -27,4 +27,5 @@ mod serve;
 mod share;
 mod streaming;
 mod support;
+mod verify;
 mod witness;

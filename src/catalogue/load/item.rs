@@ -22,7 +22,12 @@ pub(super) struct Inherited<'r> {
 
 impl Reading<'_> {
     /// All items; opaque content adds the implicit item `*`.
-    pub(super) fn items(&mut self, root: &Table<'_, '_>, inherited: &Inherited<'_>, operations: &[Operation]) -> Vec<Item> {
+    pub(super) fn items<'o>(
+        &mut self,
+        root: &Table<'_, '_>,
+        inherited: &Inherited<'_>,
+        operations: impl Iterator<Item = &'o Operation> + Clone,
+    ) -> Vec<Item> {
         let tables = root.tables("items");
         if tables.len() > MOST_ITEMS {
             let message = Text::new(
@@ -31,8 +36,8 @@ impl Reading<'_> {
             );
             root.error("items", "too_many_items", message, None);
         }
-        let opaque = operations.iter().any(|operation| operation.content == ContentKind::Opaque);
-        if tables.is_empty() && operations.iter().any(|operation| operation.content == ContentKind::Json) {
+        let opaque = operations.clone().any(|operation| operation.content == ContentKind::Opaque);
+        if tables.is_empty() && operations.clone().any(|operation| operation.content == ContentKind::Json) {
             root.missing("items");
         }
         let mut items = Vec::new();

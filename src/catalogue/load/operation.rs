@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use hyper::Method;
 
 use super::super::{Kind, Operation, SubjectSource, template};
-use super::not_yet;
+use super::{not_yet, verify};
 use crate::disclosure::{ContentKind, JsonPath};
 use crate::lang::Text;
-use crate::written::{Place, Table};
+use crate::written::{Place, Placed, Table};
 
 /// Methods that an operation may have; each is registered by itself, HEAD too.
 const METHODS: [(&str, &Method); 6] = [
@@ -25,8 +25,17 @@ const MAX_RECORDS: i64 = 1000;
 /// The words for kinds of operation.
 pub(super) const KINDS: [(&str, Kind); 3] = [("query", Kind::Query), ("verify", Kind::Verify), ("bulk", Kind::Bulk)];
 
-/// The operation, and where its path is written.
-pub(super) fn read(table: Table<'_, '_>) -> (Operation, Place) {
+/// An operation as it is written.
+pub(super) struct Read {
+    pub(super) operation: Operation,
+    /// Where its path stands.
+    pub(super) place: Place,
+    /// The items that it compares, which are known later.
+    pub(super) compare: Vec<Placed<String>>,
+}
+
+/// Reads one operation.
+pub(super) fn read(table: Table<'_, '_>) -> Read {
     let kind = table.choice("kind", &KINDS);
     let method = table.choice("method", &METHODS).cloned();
     let path = table.parsed("path", template::check);
@@ -36,11 +45,7 @@ pub(super) fn read(table: Table<'_, '_>) -> (Operation, Place) {
     let content = content(&table);
     let records = table.opt_parsed("records", records).map_or_else(JsonPath::root, |path| path.value);
     let max_records = table.opt_integer("max_records", 1..=i64::MAX).unwrap_or(MAX_RECORDS);
-    if kind == Some(Kind::Verify) {
-        not_yet(&table, &table.place_of("kind"), "kind", "verify");
-        table.opt_table("ask").map(|ask| ask.keys());
-        table.strings("compare");
-    }
+    let (verify, compare) = verify::read(&table, kind);
     if content == Some(ContentKind::Opaque) && !records.is_root() {
         table.wrong_value("records", "不适用于 opaque 内容", "does not go with opaque content, which is not read");
     }
@@ -64,11 +69,9 @@ pub(super) fn read(table: Table<'_, '_>) -> (Operation, Place) {
         }
         _ => {}
     }
-    let table_place = table.place();
-    table.finish();
     // What could not be read is reported, and the load refused: a stand-in without a path is not routed, and keeps one
     // mistake from being many errors.
-    let place = path.as_ref().map_or_else(|| table_place, |path| path.place.clone());
+    let place = path.as_ref().map_or_else(|| table.place(), |path| path.place.clone());
     let path = path.filter(|_| method.is_some()).map(|path| path.value).unwrap_or_default();
     let operation = Operation {
         kind: kind.unwrap_or(Kind::Query),
@@ -80,8 +83,11 @@ pub(super) fn read(table: Table<'_, '_>) -> (Operation, Place) {
         content: content.unwrap_or(ContentKind::Json),
         records,
         max_records: u64::try_from(max_records).unwrap_or(1),
+        verify,
     };
-    (operation, place)
+    verify::fits(&table, &operation);
+    table.finish();
+    Read { operation, place, compare }
 }
 
 fn content(table: &Table<'_, '_>) -> Option<ContentKind> {

@@ -23,6 +23,7 @@ pub struct Scripted {
     pub address: SocketAddr,
     gate: Arc<Gate>,
     arrivals: AsyncMutex<UnboundedReceiver<String>>,
+    content: Arc<Mutex<Vec<u8>>>,
 }
 
 const ANSWER: &str = r#"{"data":[{"value":"seen"}]}"#;
@@ -32,20 +33,26 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (gate, (arrived, arrivals)) = (Arc::new(Gate::default()), unbounded_channel());
-        let shared = gate.clone();
+        let (shared, content) = (gate.clone(), Arc::new(Mutex::default()));
+        let keeping = content.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (gate, arrived) = (shared.clone(), arrived.clone());
-                std::thread::spawn(move || serve(stream, &gate, &arrived));
+                let (gate, arrived, kept) = (shared.clone(), arrived.clone(), keeping.clone());
+                std::thread::spawn(move || serve(stream, &gate, &arrived, &kept));
             }
         });
-        Self { address, gate, arrivals: AsyncMutex::new(arrivals) }
+        Self { address, gate, arrivals: AsyncMutex::new(arrivals), content }
     }
 
     /// Waits for the next request and gives its first line.
     pub async fn arrival(&self) -> String {
         let mut arrivals = self.arrivals.lock().await;
         timeout(PATIENCE, arrivals.recv()).await.expect("no request came to the origin").unwrap()
+    }
+
+    /// The content of the request that came last.
+    pub fn content(&self) -> Vec<u8> {
+        self.content.lock().unwrap().clone()
     }
 
     /// Whether no request came since the last one that was taken.
@@ -67,7 +74,7 @@ impl Drop for Scripted {
     }
 }
 
-fn serve(stream: TcpStream, gate: &Gate, arrived: &UnboundedSender<String>) {
+fn serve(stream: TcpStream, gate: &Gate, arrived: &UnboundedSender<String>, kept: &Mutex<Vec<u8>>) {
     let Ok(mut writer) = stream.try_clone() else { return };
     let mut reader = BufReader::new(stream);
     loop {
@@ -91,6 +98,7 @@ fn serve(stream: TcpStream, gate: &Gate, arrived: &UnboundedSender<String>) {
         if reader.by_ref().take(length).read_to_end(&mut content).is_err() {
             return;
         }
+        *kept.lock().unwrap() = content;
         let _ = arrived.send(first.trim_end().to_owned());
         let target = first.split(' ').nth(1).unwrap_or("").to_owned();
         match act(target.rsplit('/').next().unwrap_or(""), &mut writer, gate) {
@@ -117,6 +125,10 @@ fn act(script: &str, to: &mut TcpStream, gate: &Gate) -> std::io::Result<bool> {
         "gzip" => whole("200 OK", "content-type: application/json\r\ncontent-encoding: gzip\r\n", b"\x1f\x8bsecret-of-origin"),
         "redirect" => whole("302 Found", "location: http://127.0.0.1:1/secret-of-origin\r\n", b""),
         "partial" => whole("206 Partial Content", "content-type: application/json\r\ncontent-range: bytes 0-5/90\r\n", ANSWER.as_bytes()),
+        "nothing" => {
+            write!(to, "HTTP/1.1 204 No Content\r\n\r\n")?;
+            Ok(true)
+        }
         "missing" => whole("404 Not Found", json, br#"{"error":"secret-of-origin"}"#),
         "broken" => whole("500 Internal Server Error", json, br#"{"error":"secret-of-origin"}"#),
         "duplicate" => whole("200 OK", json, br#"{"data":[{"value":"a","val\u0075e":"secret-of-origin"}]}"#),

@@ -29,6 +29,8 @@ pub struct Setup {
     pub networks: &'static str,
     /// Lines for `[telemetry]`.
     pub telemetry: &'static str,
+    /// Lines for `[disclosure]`.
+    pub disclosure: &'static str,
     /// `[ledger]` `folder`.
     pub ledger: PathBuf,
     /// `journal_segment`.
@@ -44,6 +46,7 @@ impl Default for Setup {
             limits: "",
             networks: "government = [\"127.0.0.2/32\"]",
             telemetry: "log = \"debug\"\nformat = \"json\"",
+            disclosure: "",
             ledger: "ledger".into(),
             segment: "1MiB",
         }
@@ -155,6 +158,7 @@ bound = "{bound}"
 folder = "policies"
 [disclosure]
 pseudonym_key = "secrets/pseudonym.key"
+{disclosure}
 [ledger]
 folder = "{ledger}"
 journal_segment = "{segment}"
@@ -171,6 +175,7 @@ retention = "3y"
             limits = setup.limits,
             networks = setup.networks,
             bound = setup.bound,
+            disclosure = setup.disclosure,
             ledger = setup.ledger.display(),
             segment = setup.segment,
             telemetry = setup.telemetry,

@@ -1,0 +1,159 @@
+//! Verifying a claim (核验): claimed values held against the records of an origin's answer. The outcome is one truth
+//! value, and the work does not depend on it: every record is compared in every item.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
+
+use super::{JsonPath, json};
+
+/// What a `verify` operation compares, as the catalogue declares it.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    /// What one record of the origin's answer is.
+    pub records: JsonPath,
+    /// The compared items.
+    pub items: Vec<Compared>,
+}
+
+/// A compared item.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// Its name, also that of the member which claims its value.
+    pub name: Arc<str>,
+    /// Where it stands, as seen from a record.
+    pub paths: Vec<JsonPath>,
+}
+
+/// The values that a caller claims, ready to be compared.
+pub struct Claim {
+    comparison: Arc<Comparison>,
+    /// One for each compared item, normalised.
+    values: Vec<String>,
+}
+
+impl Claim {
+    /// A claim of one value for each item of `comparison`, in its order.
+    pub fn new(comparison: &Arc<Comparison>, value: impl Fn(&str) -> String) -> Self {
+        let values = comparison.items.iter().map(|item| normal(&value(&item.name))).collect();
+        Self { comparison: comparison.clone(), values }
+    }
+
+    /// The names of the compared items.
+    pub fn items(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.comparison.items.iter().map(|item| &item.name)
+    }
+
+    /// Whether one record of the answer equals every claimed value. More than `most` records are refused.
+    pub fn matches(&self, answer: &Value, most: u64) -> Result<bool, json::Error> {
+        let records = self.comparison.records.select(answer);
+        if records.len() as u64 > most {
+            return Err(json::Error { at: 0, reason: json::Reason::TooManyRecords });
+        }
+        Ok(records.into_iter().fold(false, |found, record| found | self.equals(record)))
+    }
+
+    fn equals(&self, record: &Value) -> bool {
+        let pairs = self.comparison.items.iter().zip(&self.values);
+        pairs.fold(true, |all, (item, claimed)| {
+            let values = item.paths.iter().flat_map(|path| path.select(record));
+            all & values.fold(false, |any, value| any | text(value).is_some_and(|text| normal(&text) == *claimed))
+        })
+    }
+}
+
+/// Holds what a person claims: nothing of it is ever printed.
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claim").finish_non_exhaustive()
+    }
+}
+
+/// The text of a value that can be compared: strings, numbers as they are written, `true` and `false`.
+pub fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A value as it is compared: without white space, letters in lower case, full-width, half-width and other compatible
+/// characters as one (Unicode NFKC).
+pub fn normal(text: &str) -> String {
+    text.nfkc().filter(|character| !character.is_whitespace()).flat_map(char::to_lowercase).nfkc().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claim(records: &str, items: &[(&str, &str, &str)]) -> Claim {
+        let records = if records.is_empty() { JsonPath::root() } else { JsonPath::parse(records).unwrap() };
+        let compared = |(name, path, _): &(&str, &str, &str)| Compared {
+            name: (*name).into(),
+            paths: vec![JsonPath::parse(path).unwrap().within(&records).unwrap()],
+        };
+        let compared = items.iter().map(compared).collect();
+        let value = |name: &str| items.iter().find(|(known, ..)| *known == name).unwrap().2.to_owned();
+        Claim::new(&Arc::new(Comparison { records, items: compared }), value)
+    }
+
+    #[test]
+    fn one_record_must_equal_every_value() {
+        let answer = json!({"data": [{"name": "甲", "status": "married"}, {"name": "乙", "status": "single"}]});
+        let ask = |name, status| {
+            let claim = claim("$.data[*]", &[("name", "$.data[*].name", name), ("status", "$.data[*].status", status)]);
+            claim.matches(&answer, 10).unwrap()
+        };
+        assert!(ask("甲", "married") && ask("乙", "single"));
+        assert!(!ask("甲", "single"), "two records do not make one");
+        assert!(!ask("丙", "married"));
+        assert!(!claim("$.data[*]", &[("status", "$.data[*].status", "x")]).matches(&json!({}), 10).unwrap(), "no record is no match");
+    }
+
+    #[test]
+    fn case_width_and_spaces_do_not_matter_and_nothing_else_is_equal() {
+        for (claimed, found) in [
+            ("11010119900307123x", "11010119900307123X"),
+            ("１２３", "123"),
+            ("张 三", "张三"),
+            (" 张\u{3000}三\t", "张三"),
+            ("ＡＢＣ", "abc"),
+            ("ｶﾞ", "ガ"),
+            ("é", "e\u{301}"),
+        ] {
+            assert_eq!(normal(claimed), normal(found), "{claimed} {found}");
+        }
+        for (claimed, found) in [("1", "1.0"), ("张三", "张三丰"), ("", "0"), ("a-b", "ab"), ("𠮷田", "吉田")] {
+            assert_ne!(normal(claimed), normal(found), "{claimed} {found}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_truth_values_compare_by_their_text_and_null_never() {
+        let ask = |value: Value, claimed: &str| claim("", &[("a", "$.a", claimed)]).matches(&json!({ "a": value }), 1).unwrap();
+        assert!(ask(json!(5), "5") && ask(json!(true), "TRUE") && ask(serde_json::from_str("1.50").unwrap(), "1.50"));
+        for value in [json!(null), json!([]), json!(["null"]), json!({})] {
+            assert!(!ask(value, "null"));
+        }
+        let several = claim("", &[("a", "$.a[*]", "2")]);
+        assert!(several.matches(&json!({"a": [1, 2]}), 1).unwrap(), "any value of the item will do");
+    }
+
+    #[test]
+    fn more_records_than_allowed_are_refused() {
+        let ask = claim("$[*]", &[("a", "$[*].a", "1")]);
+        assert!(ask.matches(&json!([{"a": 1}, {"a": 2}]), 2).unwrap());
+        assert_eq!(ask.matches(&json!([{}, {}, {}]), 2).unwrap_err().reason, json::Reason::TooManyRecords);
+    }
+
+    #[test]
+    fn a_claim_is_not_printed() {
+        assert_eq!(format!("{:?}", claim("", &[("a", "$.a", "secret")])), "Claim { .. }");
+    }
+}

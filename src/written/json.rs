@@ -1,0 +1,66 @@
+//! Reading a part of a TOML file as JSON, for values that are sent on as JSON.
+
+use serde_json::{Map, Number, Value};
+use toml::de::{DeTable, DeValue};
+
+use super::{Placed, Table};
+use crate::lang::Text;
+
+impl Table<'_, '_> {
+    /// A table that may be absent, as a JSON object. Dates, and numbers that JSON does not have, are errors.
+    pub fn opt_json(&self, key: &str) -> Option<Placed<Value>> {
+        let value = self.take(key)?;
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong_type(key, value, "表", "a table");
+            return None;
+        };
+        match object(table) {
+            Some(value) => Some(Placed { value, place: self.place_of(key) }),
+            None => {
+                let message = Text::new(
+                    format!("`{key}` 中含有 JSON 无法表示的值（日期、inf、nan 或过大的整数）"),
+                    format!("`{key}` holds what JSON cannot: a date, inf, nan or too large a whole number"),
+                );
+                self.error(key, "wrong_value", message, None);
+                None
+            }
+        }
+    }
+}
+
+fn object(table: &DeTable<'_>) -> Option<Value> {
+    let members = table.iter().map(|(name, member)| Some((name.get_ref().to_string(), json(member.get_ref())?)));
+    members.collect::<Option<Map<_, _>>>().map(Value::Object)
+}
+
+fn json(value: &DeValue<'_>) -> Option<Value> {
+    Some(match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()?.into(),
+        DeValue::Float(number) => Number::from_f64(number.as_str().replace('_', "").parse().ok()?)?.into(),
+        DeValue::Boolean(truth) => Value::Bool(*truth),
+        DeValue::Datetime(_) => return None,
+        DeValue::Array(elements) => Value::Array(elements.iter().map(|element| json(element.get_ref())).collect::<Option<_>>()?),
+        DeValue::Table(table) => object(table)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::written::{Document, Problems};
+
+    #[test]
+    fn a_table_is_the_object_that_it_spells() {
+        let problems = Problems::default();
+        let text = "a = { b = \"x\", c = [1, 0x10, -1.5], d = { e = true } }\nf = { g = 2026-01-01 }\nh = { i = inf }\nj = 1\n";
+        let document = Document::parse("a.toml", text, &problems);
+        let root = document.root(&problems);
+        assert_eq!(root.opt_json("a").unwrap().value, json!({"b": "x", "c": [1, 16, -1.5], "d": {"e": true}}));
+        assert!(root.opt_json("k").is_none() && problems.is_ok());
+        assert!(root.opt_json("f").is_none() && root.opt_json("h").is_none() && root.opt_json("j").is_none());
+        let errors: Vec<_> = problems.into_parts().0.into_iter().map(|problem| (problem.code, problem.place.line)).collect();
+        assert_eq!(errors, [("wrong_value", 2), ("wrong_value", 3), ("wrong_type", 4)]);
+    }
+}
