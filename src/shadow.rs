@@ -138,10 +138,16 @@ struct Told {
     seen: Mutex<Seen>,
 }
 
+/// Kind, requester, resource and scenario: what is logged once.
+type Key = (Kind, Arc<str>, Arc<str>, Option<String>);
+
+/// One way in which a call comes out otherwise: the code of its refusal, or the items.
+type Found = (Kind, Option<&'static str>, Vec<Arc<str>>);
+
 #[derive(Default)]
 struct Seen {
     shown: VecDeque<Difference>,
-    logged: HashSet<(Kind, Arc<str>, Arc<str>, Option<String>)>,
+    logged: HashSet<Key>,
 }
 
 /// A call that is followed; dropped without a grant it was refused.
@@ -258,7 +264,7 @@ impl Observed {
     }
 
     /// Decides it under the shadow: each kind of difference, with the code or the items.
-    fn compare(&self) -> Vec<(Kind, Option<&'static str>, Vec<Arc<str>>)> {
+    fn compare(&self) -> Vec<Found> {
         let outcome = self.supposed().and_then(|supposed| {
             let decided = self.shadow.policies.suppose(&supposed, self.shadow.world());
             decided.map(|(_, decision)| decision.plan.clone()).map_err(|refused| refused.code())

@@ -210,7 +210,7 @@ impl Gateway {
             .started(&world.passed.activation(&world.snapshot.digest, None))
             .await
             .map_err(|error| Error::trouble("共享台账不可用", "the ledger is unavailable", error))?;
-        let control = admin::Control::new(&world.passed.approved, &world.passed.required);
+        let control = admin::Control::new(world.passed.approved(), world.passed.required());
         let shared = Arc::new(Shared {
             snapshot: Arc::new(ArcSwap::from_pointee(world.snapshot)),
             activations: watch::Sender::new(()),

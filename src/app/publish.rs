@@ -16,14 +16,21 @@ use crate::written::{Place, Problem};
 #[derive(Debug)]
 #[must_use]
 pub struct Passed {
-    /// Who stands for it.
-    pub approved: Approved,
-    /// What it was held to, sorted.
-    pub required: Vec<&'static str>,
-    _minted: (),
+    approved: Approved,
+    required: Vec<&'static str>,
 }
 
 impl Passed {
+    /// Who stands for it.
+    pub fn approved(&self) -> &Approved {
+        &self.approved
+    }
+
+    /// What it was held to, sorted.
+    pub fn required(&self) -> &[&'static str] {
+        &self.required
+    }
+
     /// What the ledger says of the activation.
     pub fn activation<'a>(&'a self, snapshot: &'a str, previous: Option<&'a str>) -> Activation<'a> {
         let Approved { author, approvers } = &self.approved;
@@ -64,14 +71,14 @@ pub fn pass(config: &Config, snapshot: &Snapshot, warnings: &[Problem]) -> Resul
         Approved::default()
     });
     let required = config.publishing.require.iter().map(|requirement| requirement.name()).collect();
-    if problems.is_empty() { Ok(Passed { approved, required, _minted: () }) } else { Err(problems) }
+    if problems.is_empty() { Ok(Passed { approved, required }) } else { Err(problems) }
 }
 
 /// A start with a snapshot that the ledger keeps, and so was in force or let pass before, is held to nothing again: a
 /// gateway comes up after a crash whatever became of its solver or its folder of approvals.
 pub fn again(ledger: &Path, snapshot: &Snapshot) -> Option<Passed> {
     let kept = ledger.join("snapshots").join(snapshot.hex()).is_dir();
-    kept.then(|| Passed { approved: Approved::default(), required: Vec::new(), _minted: () })
+    kept.then(|| Passed { approved: Approved::default(), required: Vec::new() })
 }
 
 /// Each test case that does not come out as told. A folder without a case has nothing that could fail: that is a

@@ -46,7 +46,7 @@ enum Happened {
     /// It is time to look at the folders.
     Look,
     /// A reload was loaded, and whether it is told of in any case.
-    Loaded(Loaded, bool),
+    Loaded(Box<Loaded>, bool),
 }
 
 impl Reloads {
@@ -88,7 +88,7 @@ impl Reloads {
                 None
             }
             Happened::Loaded(loaded, told) => {
-                let line = self.end(loaded, told).await;
+                let line = self.end(*loaded, told).await;
                 if std::mem::take(&mut self.asked) {
                     self.begin(true);
                 }
@@ -114,7 +114,7 @@ impl Reloads {
             }
         };
         let step = tokio::select! {
-            loaded = loaded => Happened::Loaded(loaded.unwrap_or_else(|panic| Err(broken_off(&panic))), told),
+            loaded = loaded => Happened::Loaded(Box::new(loaded.unwrap_or_else(|panic| Err(broken_off(&panic)))), told),
             _ = looked => Happened::Look,
         };
         if matches!(step, Happened::Loaded(..)) {
@@ -181,7 +181,7 @@ impl Reloads {
             self.watch = written.publishing.watch.map(every);
         }
         (self.config.control, self.config.publishing) = (written.control, written.publishing);
-        self.control.activated(&world.passed.approved, &world.passed.required);
+        self.control.activated(world.passed.approved(), world.passed.required());
         tracing::info!(%digest, "the control folder and certificates are loaded anew");
         Ok(digest)
     }

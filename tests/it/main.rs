@@ -20,6 +20,7 @@ mod disk;
 mod identity;
 mod loader;
 mod origin;
+mod publish;
 mod receipts;
 mod refusals;
 mod reload;
