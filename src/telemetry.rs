@@ -90,6 +90,10 @@ pub struct LedgerGauges {
     pub last_sync: Duration,
     /// Whether shares can be recorded.
     pub healthy: bool,
+    /// Entries that the register does not have yet; 0 without a register.
+    pub register_lag: u64,
+    /// Whether the register takes entries; without one there is nothing wrong with it.
+    pub register_healthy: bool,
     /// Entries under the newest witnessed checkpoint.
     pub witnessed: u64,
 }
@@ -104,7 +108,7 @@ pub struct Metrics {
     shadow_compared: Counter,
     shadow_dropped: Counter,
     shadow_differences: Family<DifferenceLabel, Counter>,
-    ledger: [Gauge<f64, std::sync::atomic::AtomicU64>; 8],
+    ledger: [Gauge<f64, std::sync::atomic::AtomicU64>; 10],
 }
 
 impl Default for Metrics {
@@ -136,6 +140,8 @@ impl Metrics {
             ("ledger_lag_seconds", "Age of the oldest entry that waits"),
             ("ledger_last_sync_seconds", "How long the last sync of the journal took"),
             ("ledger_healthy", "1 while shares can be recorded"),
+            ("register_lag_entries", "Entries of the ledger that the register does not have yet"),
+            ("register_healthy", "1 unless the register is broken; shares are recorded all the same"),
             ("ledger_witnessed_entries", "Entries under the newest checkpoint that enough witnesses cosigned since start"),
         ];
         let ledger = names.map(|(name, help)| {
@@ -178,6 +184,8 @@ impl Metrics {
             ledger.lag.as_secs_f64(),
             ledger.last_sync.as_secs_f64(),
             f64::from(u8::from(ledger.healthy)),
+            ledger.register_lag as f64,
+            f64::from(u8::from(ledger.register_healthy)),
             ledger.witnessed as f64,
         ];
         for (gauge, value) in self.ledger.iter().zip(values) {

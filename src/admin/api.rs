@@ -90,7 +90,7 @@ fn readiness(state: &State, fields: &axum::http::HeaderMap) -> Response {
 }
 
 fn exposition(state: &State) -> Response {
-    let stats = state.ledger.stats();
+    let (stats, register) = (state.ledger.stats(), state.ledger.register());
     state.metrics.in_flight(state.in_flight.load(Ordering::Relaxed));
     let gauges = LedgerGauges {
         size: stats.size,
@@ -100,6 +100,8 @@ fn exposition(state: &State) -> Response {
         lag: stats.lag,
         last_sync: stats.last_sync,
         healthy: matches!(state.ledger.health(), Health::Ok),
+        register_lag: register.as_ref().map_or(0, |register| stats.size.saturating_sub(register.size)),
+        register_healthy: register.is_none_or(|register| register.broken.is_none()),
         witnessed: stats.witnessed,
     };
     let shadow = state.shadow.report();

@@ -27,6 +27,17 @@ pub enum Format {
     Json,
 }
 
+/// As [`Format`] on the command line, with the one that only tables have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FormatArgument {
+    /// For people.
+    Human,
+    /// For programs: one JSON value, or one a line.
+    Json,
+    /// For spreadsheets: `ledger query` and `ledger report` only.
+    Csv,
+}
+
 /// What every command is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -34,6 +45,8 @@ pub struct Settings {
     pub config: PathBuf,
     /// How results are printed.
     pub format: Format,
+    /// As a table of comma-separated values instead; only commands that print tables are told so.
+    pub csv: bool,
     /// In which language.
     pub lang: Lang,
 }
@@ -95,7 +108,7 @@ struct Arguments {
     config: PathBuf,
     /// 输出格式 · how results are printed
     #[arg(long, global = true, value_enum, default_value = "human")]
-    format: Format,
+    format: FormatArgument,
     /// 语言（默认随 LANG）· zh or en (by default as LANG says)
     #[arg(long, global = true, value_name = "zh|en")]
     lang: Option<Lang>,
@@ -135,7 +148,15 @@ pub fn main() -> Exit {
         let named = variables.iter().filter_map(|name| std::env::var(name).ok()).find(|value| !value.is_empty());
         named.and_then(|tag| Lang::from_tag(&tag)).unwrap_or_default()
     });
-    let settings = Settings { config: arguments.config, format: arguments.format, lang };
+    let format = if arguments.format == FormatArgument::Json { Format::Json } else { Format::Human };
+    let csv = arguments.format == FormatArgument::Csv;
+    let settings = Settings { config: arguments.config, format, csv, lang };
+    let is_table = matches!(&arguments.command, Command::Ledger(args) if args.prints_a_table());
+    if csv && !is_table {
+        let en = "`--format csv` is for `ledger query` and `ledger report`: write `human` or `json`";
+        print_trouble(&Text::new("`--format csv` 只用于 `ledger query` 和 `ledger report`：请写 `human` 或 `json`", en), &settings);
+        return Exit::Trouble;
+    }
     match arguments.command {
         Command::Demo(args) => demo::run(args, &settings),
         Command::Serve(args) => serve::run(&args, &settings),

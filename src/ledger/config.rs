@@ -30,8 +30,19 @@ pub struct Config {
     pub checkpoint_interval: Duration,
     /// A second path of the checkpoint: tells at start that the log was cut or replaced.
     pub checkpoint_copy: Option<PathBuf>,
+    /// Where entries are registered for searching.
+    pub register: Register,
     /// Who cosigns its checkpoints.
     pub witnesses: Witnesses,
+}
+
+/// Where entries are registered for searching; the log itself is whole without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Register {
+    /// `register.sqlite` in the ledger's folder.
+    Sqlite,
+    /// Nowhere: queries read the log's files.
+    Off,
 }
 
 impl Config {
@@ -43,11 +54,11 @@ impl Config {
         let segment = optional(table, "journal_segment", 64 << 20, segment_size);
         let interval = optional(table, "checkpoint_interval", Duration::from_secs(1), interval);
         let copy = table.opt_string("checkpoint_copy").filter(|text| !text.value.trim().is_empty());
+        let register = optional(table, "register", Register::Sqlite, register);
         let witnesses = Witnesses::read(table, base);
-        let register = optional(table, "register", (), register);
         let gate = optional(table, "gate", (), gate);
         let retention = optional(table, "retention", (), retention);
-        let ((), (), ()) = (register?, gate?, retention?);
+        let ((), ()) = (gate?, retention?);
         Some(Self {
             folder: folder?,
             name: gateway_name.to_owned(),
@@ -57,6 +68,7 @@ impl Config {
             subject_keys_old: old,
             checkpoint_interval: interval?,
             checkpoint_copy: copy.map(|text| base.join(text.value)),
+            register: register?,
             witnesses: witnesses?,
         })
     }
@@ -86,9 +98,10 @@ fn interval(text: &str) -> Result<Duration, Text> {
     }
 }
 
-fn register(text: &str) -> Result<(), Text> {
+fn register(text: &str) -> Result<Register, Text> {
     match text {
-        "sqlite" | "off" => Ok(()),
+        "sqlite" => Ok(Register::Sqlite),
+        "off" => Ok(Register::Off),
         _ if text.starts_with("postgres://") => Err(Text::new(
             "PostgreSQL 登记库尚未提供，请写 `sqlite` 或 `off`",
             "a PostgreSQL register comes with later work: write `sqlite` or `off`",

@@ -155,6 +155,22 @@ pub(super) fn read_frame(bytes: &[u8], log: Option<&[u8; 32]>) -> Option<(Frame,
     Some((frame, length))
 }
 
+/// What the first bytes of a frame say of it, unchecked: enough to pass over what is known already.
+pub(super) struct Peek {
+    pub(super) first: u64,
+    pub(super) entries: u64,
+    /// Up to the next frame.
+    pub(super) length: usize,
+}
+
+pub(super) fn peek(bytes: &[u8]) -> Option<Peek> {
+    let header: &[u8; 28] = bytes.first_chunk()?;
+    let number = |at: usize| header.get(at..at + 4)?.first_chunk().map(|b| u32::from_be_bytes(*b));
+    let first = u64::from_be_bytes(*header.get(12..20)?.first_chunk()?);
+    let length = (ALIGN + number(8)? as usize).next_multiple_of(ALIGN);
+    header.starts_with(MAGIC).then_some(Peek { first, entries: number(20)?.into(), length })
+}
+
 fn read_salt(record: &[u8; SALT]) -> Salt {
     let (mut index, mut salt) = ([0; 8], [0; 32]);
     index.copy_from_slice(&record[..8]);

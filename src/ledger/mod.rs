@@ -22,6 +22,7 @@ pub mod bundle;
 mod checkpoint;
 mod config;
 pub mod entry;
+pub mod export;
 pub mod inbox;
 mod journal;
 mod keys;
@@ -29,7 +30,10 @@ mod open_error;
 pub mod query;
 mod queue;
 mod receipt;
+pub mod reconcile;
 mod recover;
+pub mod register;
+pub mod report;
 mod snapshots;
 mod tree;
 pub mod verify;
@@ -54,7 +58,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use config::Config;
+pub use config::{Config, Register};
 pub use entry::Draft;
 pub use keys::{Signer, SubjectKeys};
 pub use open_error::OpenError;
@@ -165,6 +169,7 @@ pub struct Ledger {
     closed_unknown: u64,
     threads: Mutex<Vec<JoinHandle<()>>>,
     inbox: Mutex<Option<inbox::Watch>>,
+    register: Mutex<Option<register::Feed>>,
     /// Held while the ledger is open: two writers would make two histories.
     _lock: File,
 }
@@ -219,6 +224,7 @@ impl Ledger {
             closed_unknown: left_open.len() as u64,
             threads: Mutex::new(threads),
             inbox: Mutex::default(),
+            register: Mutex::default(),
             _lock: lock,
         };
         ledger
@@ -227,6 +233,10 @@ impl Ledger {
         let watch = inbox::Watch::start(&ledger.folder, &ledger.shared);
         let watch = watch.map_err(|error| OpenError::io(&ledger.folder.join("inbox"), &error))?;
         *ledger.inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
+        if config.register == Register::Sqlite {
+            let feed = register::Feed::start(&ledger.folder).map_err(|error| OpenError::io(&ledger.folder, &error))?;
+            *ledger.register.lock().unwrap_or_else(PoisonError::into_inner) = Some(feed);
+        }
         Ok(ledger)
     }
 
@@ -298,6 +308,11 @@ impl Ledger {
         }
     }
 
+    /// How the register stands; none where there is none.
+    pub fn register(&self) -> Option<register::State> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(register::Feed::state)
+    }
+
     /// How many shares were granted under each grant since then. Covers what was durable at the last start or
     /// checkpoint: asked once, before the first share.
     pub fn day_counts(&self, since: Timestamp) -> io::Result<HashMap<String, u64>> {
@@ -333,6 +348,7 @@ impl Ledger {
 
     fn stop(&self) {
         drop(self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.register.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.shared.begin_close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {

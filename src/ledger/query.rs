@@ -1,19 +1,25 @@
-//! Reading the ledger's files, gateway running or not: the signed log's bundles, then the journal's tail.
+//! Reading the ledger, gateway running or not: the register where there is one, for all that it knows, then the signed
+//! log's bundles, then the journal's tail. The register only proposes; every entry comes from the log and is judged there.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+mod filter;
+mod tail;
+
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
-use super::entry::{Gist, time_text};
-use super::journal::{Frame, entries, leaf, read_frame, segments};
+pub use filter::Filter;
+
+use super::entry::{Effect, Gist, time_text};
+use super::journal::{entries, leaf};
 use super::recover::is_granted;
+use super::register::{Broken, Reader};
 use super::tree::read_tile;
+pub(super) use filter::Judged;
 
 /// How often a reader starts over when the writer moved files under it.
 const PATIENCE: usize = 20;
@@ -29,134 +35,48 @@ pub struct Record {
     pub entry: Vec<u8>,
 }
 
-/// What a query asks for; what is empty or absent fits everything.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Exact values of members: `requester`, `department`, `provider`, `resource`, `scenario`, `case`, `kind`.
-    pub members: Vec<(&'static str, String)>,
-    /// Digests of the operator, one for each key.
-    pub operator: Option<Vec<String>>,
-    /// Digests of the subject, one for each key.
-    pub subject: Option<Vec<String>>,
-    /// An item that was disclosed.
-    pub item: Option<String>,
-    /// A form in which something (the item, if one is asked for) was disclosed.
-    pub form: Option<String>,
-    /// A determining policy.
-    pub policy: Option<String>,
-    /// From this time on.
-    pub since: Option<Timestamp>,
-    /// Before this time.
-    pub until: Option<Timestamp>,
-}
-
-/// The members that a filter looks at.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Seen<'a> {
-    #[serde(borrow)]
-    requester: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    department: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    operator: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    provider: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    resource: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    scenario: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    case: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    subject: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    time: Option<Cow<'a, str>>,
-    items: BTreeMap<String, serde_json::Value>,
-    policies: Vec<String>,
-}
-
-impl Filter {
-    /// Whether the entry fits.
-    pub fn fits(&self, entry: &[u8]) -> bool {
-        let Ok(seen) = serde_json::from_slice::<Seen<'_>>(entry) else { return false };
-        let one_of = |value: &Option<Cow<'_, str>>, wanted: &Option<Vec<String>>| match wanted {
-            None => true,
-            Some(wanted) => value.as_ref().is_some_and(|value| wanted.iter().any(|w| w == value)),
-        };
-        let time = seen.time.as_deref().unwrap_or_default();
-        self.members.iter().all(|(name, wanted)| seen.member(name) == Some(wanted))
-            && one_of(&seen.operator, &self.operator)
-            && one_of(&seen.subject, &self.subject)
-            && self.policy.as_ref().is_none_or(|policy| seen.policies.contains(policy))
-            && seen.disclosed(self.item.as_deref(), self.form.as_deref())
-            && self.since.is_none_or(|since| time >= &*time_text(since))
-            && self.until.is_none_or(|until| time < &*time_text(until))
-    }
-}
-
-impl Seen<'_> {
-    fn member(&self, name: &str) -> Option<&str> {
-        let value = match name {
-            "requester" => &self.requester,
-            "department" => &self.department,
-            "provider" => &self.provider,
-            "resource" => &self.resource,
-            "scenario" => &self.scenario,
-            "case" => &self.case,
-            "kind" => &self.kind,
-            _ => &None,
-        };
-        value.as_deref()
-    }
-
-    /// A granted entry says one form of each item, a settled one counts several.
-    fn disclosed(&self, item: Option<&str>, form: Option<&str>) -> bool {
-        let in_form = |value: &serde_json::Value| form.is_none_or(|form| value == form || value.get(form).is_some());
-        match item {
-            Some(item) => self.items.get(item).is_some_and(in_form),
-            None => form.is_none() || self.items.values().any(in_form),
-        }
-    }
-}
-
 /// Size of the signed log on disk, unverified: `verify` is for that.
 pub(super) fn signed_size(folder: &Path) -> io::Result<u64> {
     let note = fs::read_to_string(folder.join("checkpoint"))?;
     note.lines().nth(1).and_then(|line| line.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// The journal's batches: first index and bundle.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
+/// The journal beyond what was signed a moment ago. What leaves the journal meanwhile is under a later checkpoint.
 fn journal(folder: &Path) -> io::Result<Vec<(u64, Vec<u8>)>> {
-    let mut batches = Vec::new();
-    for (_, path) in segments(folder)? {
-        let bytes = fs::read(path)?;
-        let (mut offset, mut id) = (0, None);
-        while let Some((frame, length)) = read_frame(bytes.get(offset..).unwrap_or_default(), id.as_ref()) {
-            match frame {
-                Frame::Head { log, .. } => id = Some(log),
-                Frame::Batch(batch) => batches.push((batch.first, batch.bundle)),
-            }
-            offset += length;
+    let mut attempts = 0;
+    loop {
+        let covered = signed_size(folder)?;
+        match tail::batches(folder, covered) {
+            Err(error) if is_missing(&error) && attempts < PATIENCE && folder.join("journal").exists() => attempts += 1,
+            other => return other,
         }
     }
-    Ok(batches)
+}
+
+/// Bundle `n` of the log and how many of its entries are signed; `size` grows where the log did meanwhile.
+pub(super) fn bundle(folder: &Path, n: u64, size: &mut u64) -> io::Result<(Vec<u8>, usize)> {
+    loop {
+        let width = usize::try_from((*size).saturating_sub(n * 256).min(256)).unwrap_or(256);
+        match read_tile(folder, None, n, width) {
+            Ok(bytes) => return Ok((bytes, width)),
+            // A partial bundle went when the log grew: the newer checkpoint names the one that is there.
+            Err(error) if is_missing(&error) => match signed_size(folder)? {
+                newer if newer > *size => *size = newer,
+                _ => return Err(error),
+            },
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Gives `each` every entry from index `from` on that is durable when this begins, ascending, until it breaks.
 pub fn read(folder: &Path, from: u64, mut each: impl FnMut(Record) -> ControlFlow<()>) -> io::Result<()> {
     // The journal first: whatever leaves it meanwhile is then under the checkpoint read after it.
-    let moved = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    let mut tail = journal(folder);
-    for _ in 0..PATIENCE {
-        match &tail {
-            Err(error) if moved(error) && folder.join("checkpoint").exists() => tail = journal(folder),
-            _ => break,
-        }
-    }
-    let tail = tail?;
+    let tail = journal(folder)?;
     let mut next = from;
     let mut give = |index: u64, entry: &[u8]| {
         if index != next {
@@ -168,20 +88,13 @@ pub fn read(folder: &Path, from: u64, mut each: impl FnMut(Record) -> ControlFlo
     let mut size = signed_size(folder)?;
     let mut n = from / 256;
     while n * 256 < size {
-        let width = usize::try_from((size - n * 256).min(256)).unwrap_or(256);
-        match read_tile(folder, None, n, width) {
-            Ok(bundle) => {
-                for (index, entry) in (n * 256..).zip(entries(&bundle).take(width)) {
-                    if give(index, entry).is_break() {
-                        return Ok(());
-                    }
-                }
-                n += 1;
+        let (bytes, width) = bundle(folder, n, &mut size)?;
+        for (index, entry) in (n * 256..).zip(entries(&bytes).take(width)) {
+            if give(index, entry).is_break() {
+                return Ok(());
             }
-            // A partial bundle went when the log grew: the newer checkpoint names the one that is there.
-            Err(error) if moved(&error) && signed_size(folder)? > size => size = signed_size(folder)?,
-            Err(error) => return Err(error),
         }
+        n += 1;
     }
     for (first, bundle) in tail {
         for (index, entry) in (first..).zip(entries(&bundle)) {
@@ -191,6 +104,129 @@ pub fn read(folder: &Path, from: u64, mut each: impl FnMut(Record) -> ControlFlo
         }
     }
     Ok(())
+}
+
+/// Single entries of the signed log; the last bundle is kept, since what is asked for often stands together.
+pub(super) struct Bundles {
+    folder: PathBuf,
+    size: u64,
+    kept: Option<(u64, Vec<u8>)>,
+}
+
+impl Bundles {
+    pub(super) fn open(folder: &Path) -> io::Result<Self> {
+        Ok(Self { folder: folder.to_owned(), size: signed_size(folder)?, kept: None })
+    }
+
+    /// None beyond the signed log.
+    pub(super) fn record(&mut self, index: u64) -> io::Result<Option<Record>> {
+        let n = index / 256;
+        let position = usize::try_from(index % 256).unwrap_or(0);
+        let found = |bytes: &[u8]| entries(bytes).nth(position).map(|entry| Record { index, leaf: leaf(entry), entry: entry.to_vec() });
+        if let Some((kept, bytes)) = &self.kept
+            && *kept == n
+            && let Some(record) = found(bytes)
+        {
+            return Ok(Some(record));
+        }
+        if index >= self.size {
+            self.size = signed_size(&self.folder)?;
+        }
+        if index >= self.size {
+            return Ok(None);
+        }
+        let (bytes, _) = bundle(&self.folder, n, &mut self.size)?;
+        let record = found(&bytes);
+        self.kept = Some((n, bytes));
+        record.map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("entry {index} is not in its bundle")))
+    }
+}
+
+/// Where the entries at or after a time begin, to the bundle: the log's times never go back.
+pub(super) fn first_at(folder: &Path, time: Timestamp) -> io::Result<u64> {
+    let time = time_text(time);
+    let mut bundles = Bundles::open(folder)?;
+    let (mut low, mut high) = (0, bundles.size.div_ceil(256));
+    while low < high {
+        let middle = u64::midpoint(low, high);
+        let record = bundles.record(middle * 256)?;
+        let earlier = record.as_ref().and_then(|record| Gist::read(&record.entry)).is_some_and(|gist| gist.time < &*time);
+        if earlier { low = middle + 1 } else { high = middle }
+    }
+    // The bundle before may hold some that are not earlier.
+    Ok(low.saturating_sub(1) * 256)
+}
+
+/// Gives `each` every entry from index `from` on that fits, ascending, until it breaks. Says so where the register broke
+/// on the way; the answer is whole all the same.
+pub fn find(
+    folder: &Path,
+    register: Option<&Reader>,
+    filter: &Filter,
+    from: u64,
+    mut each: impl FnMut(Record) -> ControlFlow<()>,
+) -> io::Result<Option<Broken>> {
+    let (mut next, mut broken, mut failed) = (from, None, None);
+    if let Some(register) = register {
+        let mut bundles = Bundles::open(folder)?;
+        let searched = register.search(filter, from, |index| {
+            let record = match bundles.record(index) {
+                Ok(Some(record)) => record,
+                Ok(None) => return ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    return ControlFlow::Break(());
+                }
+            };
+            next = index + 1;
+            if filter.fits(&record.entry) { each(record) } else { ControlFlow::Continue(()) }
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        match searched {
+            Ok(ControlFlow::Break(())) => return Ok(None),
+            Ok(ControlFlow::Continue(end)) => next = next.max(end),
+            Err(error) => broken = Some(error),
+        }
+    }
+    if let Some(since) = filter.since {
+        next = next.max(first_at(folder, since)?);
+    }
+    read(folder, next, |record| match filter.judge(&record.entry) {
+        Judged::Fits => each(record),
+        Judged::Differs => ControlFlow::Continue(()),
+        Judged::TooLate => ControlFlow::Break(()),
+    })?;
+    Ok(broken)
+}
+
+/// How many entries fit from index `from` on.
+pub fn count(folder: &Path, register: Option<&Reader>, filter: &Filter, from: u64) -> io::Result<u64> {
+    let mut count = 0;
+    let mut next = from;
+    // A register that breaks here leaves the count to the files.
+    if let Some((found, end)) = register.and_then(|register| register.count(filter, from).ok()) {
+        (count, next) = (found, next.max(end));
+    }
+    find(folder, None, filter, next, |_| {
+        count += 1;
+        ControlFlow::Continue(())
+    })?;
+    Ok(count)
+}
+
+/// As [`show`], without reading on for a settlement that the register knows.
+pub fn show_registered(folder: &Path, register: Option<&Reader>, index: u64) -> io::Result<Option<(Record, Option<Record>)>> {
+    if let Some(at) = register.and_then(|register| register.settled(index).ok().flatten()) {
+        let mut bundles = Bundles::open(folder)?;
+        if let (Some(record), Some(settled)) = (bundles.record(index)?, bundles.record(at)?)
+            && Gist::read(&settled.entry).is_some_and(|gist| gist.effect() == Effect::Closes(index))
+        {
+            return Ok(Some((record, Some(settled))));
+        }
+    }
+    show(folder, index)
 }
 
 /// The entry at `index`, and where it granted a share the settlement of that share.
@@ -203,7 +239,7 @@ pub fn show(folder: &Path, index: u64) -> io::Result<Option<(Record, Option<Reco
             found = Some(record);
             if granted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         }
-        Some(_) if Gist::read(&record.entry).is_some_and(|gist| gist.effect() == super::entry::Effect::Closes(index)) => {
+        Some(_) if Gist::read(&record.entry).is_some_and(|gist| gist.effect() == Effect::Closes(index)) => {
             settled = Some(record);
             ControlFlow::Break(())
         }
@@ -216,12 +252,11 @@ pub fn show(folder: &Path, index: u64) -> io::Result<Option<(Record, Option<Reco
 pub(super) fn day_counts(folder: &Path, since: Timestamp) -> io::Result<HashMap<String, u64>> {
     let since = time_text(since);
     let mut counts = HashMap::new();
-    let size = signed_size(folder)?;
+    let mut size = signed_size(folder)?;
     for n in (0..size.div_ceil(256)).rev() {
-        let width = usize::try_from((size - n * 256).min(256)).unwrap_or(256);
-        let bundle = read_tile(folder, None, n, width)?;
+        let (bytes, width) = bundle(folder, n, &mut size)?;
         let mut earlier = false;
-        for entry in entries(&bundle).take(width) {
+        for entry in entries(&bytes).take(width) {
             let gist = Gist::read(entry).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
             earlier |= gist.time < &*since;
             if gist.time >= &*since

@@ -23,6 +23,7 @@ mod origin;
 mod publish;
 mod receipts;
 mod refusals;
+mod register;
 mod reload;
 mod serve;
 mod share;

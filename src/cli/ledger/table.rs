@@ -20,7 +20,7 @@ const COLUMNS: [(usize, &str, &str); 7] = [
 ];
 
 /// What members are called; in the order in which they are shown.
-const LABELS: [(&str, &str, &str); 42] = [
+const LABELS: [(&str, &str, &str); 45] = [
     ("kind", "种类", "kind"),
     ("time", "记录时间", "recorded"),
     ("time_decided", "决定时间", "decided"),
@@ -63,6 +63,9 @@ const LABELS: [(&str, &str, &str); 42] = [
     ("bytes", "字节数", "bytes"),
     ("records", "记录数", "records"),
     ("rows_dropped", "略去行数", "rows dropped"),
+    ("command", "命令", "command"),
+    ("query", "查询条件", "query"),
+    ("uid", "系统账号", "system account"),
 ];
 
 /// Columns on a terminal: Chinese characters take two.
@@ -83,6 +86,38 @@ fn plain(value: &Value) -> String {
         other => other.to_string(),
     };
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// A cell of a report: nothing where there is nothing, items with their forms and counts.
+pub(super) fn told(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Object(items) => {
+            let form = |form: &Value| match form {
+                Value::Object(counts) => {
+                    counts.iter().map(|(form, count)| format!("{form}×{}", plain(count))).collect::<Vec<_>>().join("+")
+                }
+                other => plain(other),
+            };
+            items.iter().map(|(item, forms)| format!("{item}={}", form(forms))).collect::<Vec<_>>().join(" ")
+        }
+        other => plain(other),
+    }
+}
+
+/// Rows in columns as wide as their widest cell.
+pub(super) fn aligned(out: &mut impl Write, rows: &[Vec<String>]) -> io::Result<()> {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widest = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| width(cell)).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(widest).collect();
+    for row in rows {
+        for (at, (cell, to)) in row.iter().zip(&widths).enumerate() {
+            // Nothing pads the last one.
+            padded(out, cell, if at + 1 == columns { 0 } else { to + 2 })?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 pub(super) fn heading(out: &mut impl Write, lang: Lang) -> io::Result<()> {
@@ -122,6 +157,10 @@ fn kind_text(kind: &str) -> Option<Text> {
         "snapshot.activated" => Text::new("策略快照启用", "snapshot.activated"),
         "gateway.started" => Text::new("网关启动", "gateway.started"),
         "gateway.stopped" => Text::new("网关停止", "gateway.stopped"),
+        "ledger.read" => Text::new("查询台账", "ledger.read"),
+        "ledger.exported" => Text::new("导出台账", "ledger.exported"),
+        "ledger.erased" => Text::new("销毁内容摘要盐值", "ledger.erased"),
+        "ledger.pruned" => Text::new("清理到期记录", "ledger.pruned"),
         _ => return None,
     })
 }

@@ -19,6 +19,7 @@ mod faults;
 mod files;
 mod inbox;
 mod recovery;
+mod register;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -57,6 +58,7 @@ impl Place {
             subject_keys_old: Vec::new(),
             checkpoint_interval: Duration::from_millis(20),
             checkpoint_copy: None,
+            register: config::Register::Off,
             witnesses: crate::ledger::witness::Witnesses::default(),
         }
     }

@@ -72,6 +72,11 @@ impl Nginx {
         std::fs::File::create(self.folder.path().join("files").join(name)).unwrap().set_len(bytes).unwrap();
     }
 
+    /// The file of its access log.
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("access.log")
+    }
+
     /// What it was asked so far: one line a request, the fields that it was sent in a fixed order.
     pub fn seen(&self) -> Vec<serde_json::Value> {
         let log = std::fs::read_to_string(self.folder.path().join("access.log")).unwrap();

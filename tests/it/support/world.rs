@@ -35,6 +35,8 @@ pub struct Setup {
     pub ledger: PathBuf,
     /// `journal_segment`.
     pub segment: &'static str,
+    /// `register`.
+    pub register: &'static str,
 }
 
 impl Default for Setup {
@@ -49,6 +51,7 @@ impl Default for Setup {
             disclosure: "",
             ledger: "ledger".into(),
             segment: "1MiB",
+            register: "off",
         }
     }
 }
@@ -166,7 +169,7 @@ key = "secrets/ledger.key"
 subject_key = "secrets/subject.key"
 checkpoint_interval = "1s"
 checkpoint_copy = ""
-register = "off"
+register = "{register}"
 gate = "local"
 retention = "3y"
 [telemetry]
@@ -178,6 +181,7 @@ retention = "3y"
             disclosure = setup.disclosure,
             ledger = setup.ledger.display(),
             segment = setup.segment,
+            register = setup.register,
             telemetry = setup.telemetry,
         );
         self.folder.write("kanhe.toml", text);
