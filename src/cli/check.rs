@@ -1,10 +1,11 @@
 //! `kanhe check`: loads all that `serve` would, and binds nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 
+use super::excerpt::Excerpts;
 use super::{Exit, Format, Settings, out};
 use crate::app;
 use crate::config::Config;
@@ -38,7 +39,7 @@ pub fn run(args: CheckArgs, settings: &Settings) -> Exit {
             Err(exit) => return exit,
         },
     };
-    report(&errors, &warnings, settings);
+    report(&errors, &warnings, folder.as_deref(), settings);
     match folder {
         Some(folder) if !folder.is_dir() => Exit::Trouble,
         _ if errors.is_empty() => Exit::Yes,
@@ -64,15 +65,18 @@ fn configured(settings: &Settings) -> Result<(Option<PathBuf>, Found), Exit> {
     })
 }
 
-fn report(errors: &[Problem], warnings: &[Problem], settings: &Settings) {
+fn report(errors: &[Problem], warnings: &[Problem], folder: Option<&Path>, settings: &Settings) {
     match settings.format {
         Format::Json => {
             let list = |problems: &[Problem]| problems.iter().map(|problem| to_json(problem, settings.lang)).collect::<Vec<_>>();
             out(&json!({"ok": errors.is_empty(), "errors": list(errors), "warnings": list(warnings)}).to_string());
         }
         Format::Human => {
-            super::print_problems(errors, settings);
-            super::print_problems(&marked(warnings), settings);
+            let mut excerpts = Excerpts::new(folder);
+            for problem in errors.iter().chain(&marked(warnings)) {
+                super::print_problems(std::slice::from_ref(problem), settings);
+                print_excerpt(problem, &mut excerpts);
+            }
             let (wrong, warned) = (errors.len(), warnings.len());
             let text = if wrong == 0 {
                 Text::new(format!("检查通过，{warned} 条警告"), format!("all is right, {warned} warnings"))
@@ -81,6 +85,14 @@ fn report(errors: &[Problem], warnings: &[Problem], settings: &Settings) {
             };
             out(text.get(settings.lang));
         }
+    }
+}
+
+/// The line that a problem is in, beneath what is wrong with it.
+#[expect(clippy::print_stderr, reason = "a command tells people on standard error what is wrong")]
+fn print_excerpt(problem: &Problem, excerpts: &mut Excerpts) {
+    if let Some(excerpt) = excerpts.of(problem) {
+        eprintln!("{excerpt}");
     }
 }
 

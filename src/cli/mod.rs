@@ -4,6 +4,7 @@
 mod catalogue;
 mod check;
 mod demo;
+mod excerpt;
 mod ledger;
 mod policy;
 mod serve;

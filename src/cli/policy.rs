@@ -1,8 +1,12 @@
 //! `kanhe policy`: what officers ask of their policies. Each question has a file of its own.
 
 mod example;
+mod explain;
+mod format;
 mod prove;
 mod publish;
+mod replay;
+mod strict;
 mod test;
 
 use std::path::Path;
@@ -10,6 +14,8 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 
 use super::{Exit, Settings, open_config, print_problems, print_trouble};
+use crate::lang::Text;
+use crate::ledger::query;
 use crate::snapshot::{Refused, Snapshot};
 
 /// Arguments of `kanhe policy`.
@@ -23,6 +29,14 @@ pub struct PolicyArgs {
 enum Command {
     /// 运行 tests/ 中的用例 · run the cases in tests/
     Test(test::TestArgs),
+    /// 说明一次调用为何放行或不放行，以及谁能得到什么 · why a call comes out as it does, and who may get what
+    Explain(Box<explain::ExplainArgs>),
+    /// 用候选策略重放台账中的决定 · recorded decisions again, under a candidate
+    Replay(replay::ReplayArgs),
+    /// 排版 · lay out Cedar files alike
+    Format(format::FormatArgs),
+    /// 列出比目录公布的使用条件更严的策略 · policies stricter than the catalogue's published conditions
+    Strict(strict::StrictArgs),
     /// 证明策略永远不会放行什么 · prove what the policies can never allow
     Prove(prove::ProveArgs),
     /// 生成审批人的密钥 · make an approver's key
@@ -41,6 +55,10 @@ enum Command {
 pub fn run(args: PolicyArgs, settings: &Settings) -> Exit {
     match args.command {
         Command::Test(args) => test::run(&args, settings),
+        Command::Explain(args) => explain::run(*args, settings),
+        Command::Replay(args) => replay::run(&args, settings),
+        Command::Format(args) => format::run(&args, settings),
+        Command::Strict(args) => strict::run(&args, settings),
         Command::Prove(args) => prove::run(&args, settings),
         Command::Keygen(args) => publish::keygen(&args, settings),
         Command::Approve(args) => publish::approve(&args, settings),
@@ -69,4 +87,23 @@ fn load(folder: &Path, settings: &Settings) -> Result<Snapshot, Exit> {
             Err(Exit::Trouble)
         }
     }
+}
+
+/// The exact bytes of the ledger's entry at `index`; a ledger without it is trouble, since nothing can be asked of it.
+fn entry(ledger: &Path, index: u64, settings: &Settings) -> Result<Vec<u8>, Exit> {
+    let mut found = None;
+    let read = query::read(ledger, index, |record| {
+        found = (record.index == index).then_some(record.entry);
+        std::ops::ControlFlow::Break(())
+    });
+    let text = match (read, found) {
+        (Ok(()), Some(entry)) => return Ok(entry),
+        (Ok(()), None) => Text::new(format!("共享台账中没有第 {index} 条"), format!("the ledger has no entry {index}")),
+        (Err(error), _) => {
+            let folder = ledger.display();
+            Text::new(format!("无法读取共享台账 `{folder}`：{error}"), format!("cannot read the ledger `{folder}`: {error}"))
+        }
+    };
+    print_trouble(&text, settings);
+    Err(Exit::Trouble)
 }

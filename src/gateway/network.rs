@@ -51,6 +51,12 @@ impl Networks {
         Some(networks)
     }
 
+    /// Every name, sorted.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        let names: std::collections::BTreeSet<&Arc<str>> = self.nets.iter().map(|(_, name)| name).chain([&self.other]).collect();
+        names.into_iter().cloned().collect()
+    }
+
     /// The name of the network that holds `address`. An IPv4 address inside IPv6 counts as itself.
     pub fn name(&self, address: IpAddr) -> &Arc<str> {
         let address = address.to_canonical();

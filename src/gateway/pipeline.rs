@@ -64,7 +64,7 @@ async fn share(
 
     // 1 admit
     let admitted = admission::admit(line, connection, head, &content)?;
-    known.admitted(&admitted.network, &admitted.snapshot.digest);
+    known.admitted(&admitted.network, &admitted.snapshot.digest, admitted.time);
     let snapshot = admitted.snapshot.clone();
 
     // 2 authenticate

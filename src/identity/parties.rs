@@ -32,7 +32,7 @@ pub struct Department {
 }
 
 /// A calling system (需求系统), as `requesters.toml` registers it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Requester {
     /// Its id.
     pub id: Arc<str>,

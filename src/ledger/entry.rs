@@ -116,6 +116,16 @@ pub struct Credential<'a> {
     pub kind: &'a str,
 }
 
+/// What a token was limited to: a decision rests on it, and nothing else tells it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Scope<'a> {
+    /// The case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case: Option<&'a str>,
+    /// The scenarios.
+    pub scenarios: Vec<&'a str>,
+}
+
 /// `share.granted`, or with a `code` `share.denied`, which holds what was known by then. Left out: what is `None`.
 #[derive(Clone, Debug, Default)]
 #[expect(missing_docs, reason = "the members are DESIGN's, name by name")]
@@ -138,6 +148,10 @@ pub struct Share<'a> {
     pub target: Option<&'a str>,
     pub subject: Option<&'a str>,
     pub scenario: Option<&'a str>,
+    /// What the token was limited to (RFC 9396), where it was.
+    pub scope: Option<Scope<'a>>,
+    /// `false` where the call did not state its purpose in `Share-Purpose`.
+    pub stated: Option<bool>,
     pub case: Option<&'a str>,
     pub grant: Option<&'a str>,
     pub emergency: Option<bool>,
@@ -190,9 +204,11 @@ impl Serialize for Share<'_> {
         member(map, "resource", self.resource)?;
         member(map, "roles", self.roles)?;
         member(map, "scenario", self.scenario)?;
+        member(map, "scope", self.scope.as_ref())?;
         member(map, "sharing", self.sharing)?;
         member(map, "snapshot", self.snapshot)?;
         member(map, "source", self.source)?;
+        member(map, "stated", self.stated)?;
         member(map, "subject", self.subject)?;
         member(map, "target", self.target)?;
         member(map, "time", Some(NO_TIME))?;

@@ -25,6 +25,7 @@ use crate::catalogue::{Item, Kind, Sharing};
 use crate::disclosure::json::Compiled;
 use crate::disclosure::{ContentKind, Form, Plan, PlannedItem};
 use crate::identity::Subject;
+use crate::lang::Text;
 use crate::purpose::{Grant, Scenario};
 
 /// What was decided for a call that may be made; shared with the cache, so that a warm decision copies nothing.
@@ -72,6 +73,21 @@ pub struct Denial {
 }
 
 impl Denial {
+    /// What the caller may know; officers read the same.
+    pub fn detail(&self) -> Text {
+        if !self.errors.is_empty() {
+            return Text::new(
+                "有策略无法求值，因此未放行；请联系安全管理员",
+                "a policy could not be evaluated, so the call is not let pass; tell the security officer",
+            );
+        }
+        if self.policies.is_empty() {
+            return Text::new("没有策略允许此次调用", "no policy permits this call");
+        }
+        let names = self.policies.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+        Text::new(format!("被以下策略禁止：{names}"), format!("forbidden by {names}"))
+    }
+
     fn incident(error: String) -> Self {
         Self { policies: Vec::new(), errors: vec![error] }
     }
@@ -113,27 +129,27 @@ pub(super) fn decide_cold(policies: &Policies, call: &Call<'_>) -> (Option<Reads
 }
 
 /// An item and the policies to ask for each form that comes into question, widest first.
-struct Candidate<'c> {
-    item: &'c Item,
-    lineage: &'c Lineage,
-    forms: Vec<(Form, Arc<Slice>)>,
+pub(super) struct Candidate<'c> {
+    pub(super) item: &'c Item,
+    pub(super) lineage: &'c Lineage,
+    pub(super) forms: Vec<(Form, Arc<Slice>)>,
 }
 
 /// Everything that one call's questions share.
-struct Judge<'c> {
+pub(super) struct Judge<'c> {
     policies: &'c Policies,
     call: &'c Call<'c>,
-    asset: &'c Asset,
-    principal: EntityUid,
-    context: Context,
-    entities: Entities,
-    share: Arc<Slice>,
-    candidates: Vec<Candidate<'c>>,
-    reads: Reads,
+    pub(super) asset: &'c Asset,
+    pub(super) principal: EntityUid,
+    pub(super) context: Context,
+    pub(super) entities: Entities,
+    pub(super) share: Arc<Slice>,
+    pub(super) candidates: Vec<Candidate<'c>>,
+    pub(super) reads: Reads,
 }
 
 impl<'c> Judge<'c> {
-    fn new(policies: &'c Policies, call: &'c Call<'c>) -> Result<Self, String> {
+    pub(super) fn new(policies: &'c Policies, call: &'c Call<'c>) -> Result<Self, String> {
         let resource = &call.target.resource;
         let registered = &policies.registered;
         let asset = registered.asset(&resource.id).ok_or_else(|| format!("resource `{}` is not in this snapshot", resource.id))?;
@@ -211,7 +227,7 @@ impl<'c> Judge<'c> {
         Ok(Decision { policies, flags: flags.into_iter().collect(), plan: Arc::new(plan), compiled, effective_grade })
     }
 
-    fn ask(&self, action: EntityUid, resource: &EntityUid, slice: &Slice, schema: Option<&Schema>) -> Result<Asked, Denial> {
+    pub(super) fn ask(&self, action: EntityUid, resource: &EntityUid, slice: &Slice, schema: Option<&Schema>) -> Result<Asked, Denial> {
         let request = Request::new(self.principal.clone(), action, resource.clone(), self.context.clone(), schema)
             .map_err(|error| Denial::incident(error.to_string()))?;
         let response = self.policies.authorizer.is_authorized(&request, &slice.policies, &self.entities);
@@ -224,7 +240,7 @@ impl<'c> Judge<'c> {
         Ok(Asked { allowed: response.decision() == Answer::Allow, reasons })
     }
 
-    fn names(&self, ids: &BTreeSet<cedar_policy::PolicyId>) -> Vec<Arc<str>> {
+    pub(super) fn names(&self, ids: &BTreeSet<cedar_policy::PolicyId>) -> Vec<Arc<str>> {
         let mut names: Vec<Arc<str>> = ids.iter().filter_map(|id| Some(self.policies.known.get(id)?.id.clone())).collect();
         names.sort_unstable();
         names
@@ -232,9 +248,9 @@ impl<'c> Judge<'c> {
 }
 
 /// Cedar's answer to one question.
-struct Asked {
-    allowed: bool,
-    reasons: BTreeSet<cedar_policy::PolicyId>,
+pub(super) struct Asked {
+    pub(super) allowed: bool,
+    pub(super) reasons: BTreeSet<cedar_policy::PolicyId>,
 }
 
 impl Call<'_> {

@@ -83,7 +83,8 @@ pub(super) fn load(sources: &Sources, world: World<'_>, problems: &Problems) -> 
 impl Known {
     fn of(read: &Read) -> Self {
         let flag = read.policy.annotation("flag").map(Arc::from);
-        Self { id: Arc::from(read.policy.id().to_string()), flag, place: read.place.clone() }
+        let condition = read.policy.annotation("condition").map(Arc::from);
+        Self { id: Arc::from(read.policy.id().to_string()), flag, place: read.place.clone(), condition }
     }
 }
 
@@ -120,12 +121,12 @@ fn read_schema((file, text): &(String, String), problems: &Problems) -> Option<S
 }
 
 /// Where Cedar's error points to, else the start of the file.
-fn place_of(error: &dyn Diagnostic, file: &str, text: &str) -> Place {
+pub(super) fn place_of(error: &dyn Diagnostic, file: &str, text: &str) -> Place {
     let offset = error.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
     place_in(&file.into(), text, offset)
 }
 
-fn help_of(error: &dyn Diagnostic) -> Option<Text> {
+pub(super) fn help_of(error: &dyn Diagnostic) -> Option<Text> {
     error.help().map(|help| Text::new(help.to_string(), help.to_string()))
 }
 

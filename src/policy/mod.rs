@@ -7,15 +7,19 @@
 //! - `index` finds the policies that a request can satisfy by their scope alone;
 //! - `decide` asks for the share, then for each item from the widest form to the narrowest;
 //! - `cache` keeps decisions under exactly those circumstances that `reads` finds in the policies;
+//! - `explain` tells officers why a call comes out as it does, and what would change that;
 //! - `supposed` binds and decides calls that nobody makes; `suite` runs the officers' test cases on them;
 //! - `prove` holds the policies against the invariants over all requests that the schema admits, by a solver, and
-//!   `reach` looks for a call of the control folder itself that shows the same.
+//!   `reach` looks for a call of the control folder itself that shows the same;
+//! - `format` lays out Cedar files alike.
 
 mod cache;
 mod conform;
 mod context;
 pub mod decide;
 mod entities;
+pub mod explain;
+pub mod format;
 mod index;
 mod load;
 pub mod prove;
@@ -109,6 +113,8 @@ struct Known {
     id: Arc<str>,
     flag: Option<Arc<str>>,
     place: Place,
+    /// `@condition`: the published condition that it carries out.
+    condition: Option<Arc<str>>,
 }
 
 /// What may never be allowed; never asked in a decision.

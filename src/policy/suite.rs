@@ -37,7 +37,8 @@ pub struct Case {
     pub name: String,
     /// Where it is written.
     pub place: Place,
-    call: Supposed,
+    /// The call.
+    pub call: Supposed,
     expect: String,
     policies: Option<BTreeSet<String>>,
     items: BTreeMap<String, Option<Form>>,

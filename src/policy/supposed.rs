@@ -93,15 +93,16 @@ impl Refused {
         }
     }
 
-    /// What the refusal tells beside its code and policies.
+    /// What the refusal tells; to officers the errors too.
     pub fn detail(&self) -> Option<Text> {
         match self {
             Self::Suspended => None,
             Self::Malformed(error) => Some(error.detail()),
             Self::NotBound(not) => Some(not.detail.clone()),
+            Self::Denied(_, denial) if denial.errors.is_empty() => Some(denial.detail()),
             Self::Denied(_, denial) => {
-                let errors = denial.errors.join("; ");
-                (!errors.is_empty()).then(|| Text::new(errors.clone(), errors))
+                let (detail, errors) = (denial.detail(), denial.errors.join("; "));
+                Some(Text::new(format!("{}：{errors}", detail.zh), format!("{}: {errors}", detail.en)))
             }
         }
     }
@@ -127,7 +128,7 @@ pub fn state(scenario: Option<&str>, case: Option<&str>) -> Result<Option<Stated
 
 impl Supposed {
     /// Who would ask.
-    pub(super) fn subject(&self) -> Subject {
+    fn subject(&self) -> Subject {
         Subject {
             requester: self.requester.clone(),
             department: self.department.clone(),
@@ -142,12 +143,12 @@ impl Supposed {
     }
 
     /// What would be asked for.
-    pub(super) fn target(&self) -> Target {
+    fn target(&self) -> Target {
         Target { resource: self.resource.clone(), operation: self.operation.clone(), parameters: Vec::new() }
     }
 
     /// Under which circumstances.
-    pub(super) fn circumstances(&self, world: World<'_>, scenario: &Scenario) -> Circumstances {
+    fn circumstances(&self, world: World<'_>, scenario: &Scenario) -> Circumstances {
         let local = self.time.to_zoned_datetime(world.parties.time_zone.clone());
         let calendar = world.purposes.calendar.as_ref();
         let given = &self.given;
@@ -164,22 +165,24 @@ impl Supposed {
     }
 
     /// Binds the call, as far as it gets.
-    pub(super) fn bind(&self, world: World<'_>, subject: &Subject, target: &Target) -> Result<Bound, Refused> {
+    pub(super) fn make(&self, world: World<'_>) -> Result<Made, Refused> {
         if self.requester.suspended {
             return Err(Refused::Suspended);
         }
+        let (subject, target) = (self.subject(), self.target());
         let stated = self.stated.as_ref().map_err(|error| Refused::Malformed(*error))?;
         let World { parties, catalogue, purposes } = world;
-        bind(Registered { parties, catalogue, purposes }, subject, target, stated.as_ref(), self.time).map_err(Refused::NotBound)
+        let bound = bind(Registered { parties, catalogue, purposes }, &subject, &target, stated.as_ref(), self.time);
+        let bound = bound.map_err(Refused::NotBound)?;
+        let circumstances = self.circumstances(world, &bound.scenario);
+        Ok(Made { subject, target, bound, circumstances })
     }
 }
 
 impl Policies {
     /// Binds and decides a supposed call.
     pub fn suppose(&self, supposed: &Supposed, world: World<'_>) -> Result<(Bound, Arc<Decision>), Refused> {
-        let (subject, target) = (supposed.subject(), supposed.target());
-        let bound = supposed.bind(world, &subject, &target)?;
-        let circumstances = supposed.circumstances(world, &bound.scenario);
+        let Made { subject, target, bound, circumstances } = supposed.make(world)?;
         match self.decide(&subject, &target, &bound, &circumstances) {
             Ok(permit) => Ok((bound, permit.into_decision())),
             Err(denial) => Err(Refused::Denied(bound, denial)),
@@ -188,15 +191,28 @@ impl Policies {
 
     /// The same without the cache, for a requester or grant that is not registered as it is supposed.
     pub fn suppose_anew(&self, supposed: &Supposed, world: World<'_>) -> Result<(Bound, Arc<Decision>), Refused> {
-        let (subject, target) = (supposed.subject(), supposed.target());
-        let bound = supposed.bind(world, &subject, &target)?;
-        let circumstances = supposed.circumstances(world, &bound.scenario);
-        let (scenario, grant, has_case) = (&*bound.scenario, bound.grant.as_deref(), bound.case.is_some());
-        let call = Call { subject: &subject, target: &target, scenario, grant, has_case, circumstances: &circumstances };
-        let (_, outcome) = decide::decide_cold(self, &call);
+        let made = supposed.make(world)?;
+        let (_, outcome) = decide::decide_cold(self, &made.call());
         match outcome {
-            Ok(decision) => Ok((bound, decision)),
-            Err(denial) => Err(Refused::Denied(bound, (*denial).clone())),
+            Ok(decision) => Ok((made.bound, decision)),
+            Err(denial) => Err(Refused::Denied(made.bound, (*denial).clone())),
         }
+    }
+}
+
+/// A supposed call that was bound.
+pub(super) struct Made {
+    subject: Subject,
+    target: Target,
+    pub(super) bound: Bound,
+    pub(super) circumstances: Circumstances,
+}
+
+impl Made {
+    /// The call as policies see it.
+    pub(super) fn call(&self) -> Call<'_> {
+        let Self { subject, target, bound, circumstances } = self;
+        let (scenario, grant) = (&*bound.scenario, bound.grant.as_deref());
+        Call { subject, target, scenario, grant, has_case: bound.case.is_some(), circumstances }
     }
 }

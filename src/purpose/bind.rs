@@ -26,6 +26,8 @@ pub struct Bound {
     pub grant: Option<Arc<Grant>>,
     /// The stated case.
     pub case: Option<String>,
+    /// Whether the call stated its purpose in `Share-Purpose`, and did not leave it to its token or to what fits.
+    pub stated: bool,
     _minted: (),
 }
 
@@ -91,6 +93,8 @@ pub struct NotBound {
     pub case: Option<String>,
     /// The grant that refused.
     pub grant: Option<Arc<str>>,
+    /// Whether the call stated its purpose in `Share-Purpose`.
+    pub stated: bool,
 }
 
 /// What calls are bound to.
@@ -113,7 +117,7 @@ pub fn bind(world: Registered<'_>, subject: &Subject, target: &Target, stated: O
     let today = now.to_zoned_datetime(world.parties.time_zone.clone()).date();
     let call = Call { purposes: world.purposes, subject, target, today };
     let case = stated.and_then(|stated| stated.case.clone()).or_else(|| subject.scope.as_ref()?.case.clone());
-    let mut meant = Meant { case, ..Meant::default() };
+    let mut meant = Meant { case, stated: stated.is_some(), ..Meant::default() };
     let refuse = |meant: &Meant, ground| call.refusal(meant, ground);
 
     call.is_shared().map_err(|ground| refuse(&meant, ground))?;
@@ -133,7 +137,7 @@ pub fn bind(world: Registered<'_>, subject: &Subject, target: &Target, stated: O
             return Err(refuse(&meant, over(grant, refusal)));
         }
     };
-    Ok(Bound { scenario: scenario.clone(), grant, case: meant.case, _minted: () })
+    Ok(Bound { scenario: scenario.clone(), grant, case: meant.case, stated: stated.is_some(), _minted: () })
 }
 
 /// What was found out so far of what the call means.
@@ -142,6 +146,7 @@ struct Meant {
     scenario: Option<Arc<str>>,
     case: Option<String>,
     grant: Option<Arc<str>>,
+    stated: bool,
 }
 
 struct Call<'c> {
@@ -154,10 +159,10 @@ struct Call<'c> {
 impl<'c> Call<'c> {
     fn refusal(&self, meant: &Meant, (reason, detail): Ground) -> NotBound {
         let would_work = if reason == Reason::NotShared { Vec::new() } else { self.would_work() };
-        let Meant { scenario, case, grant } = meant;
+        let Meant { scenario, case, grant, stated } = meant;
         // What is shaped like a person's number never reaches the ledger, not even refused.
         let case = case.clone().filter(|case| stated::check_case(case).is_ok());
-        NotBound { reason, detail, would_work, scenario: scenario.clone(), case, grant: grant.clone() }
+        NotBound { reason, detail, would_work, scenario: scenario.clone(), case, grant: grant.clone(), stated: *stated }
     }
 
     fn is_shared(&self) -> Result<(), Ground> {

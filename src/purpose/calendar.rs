@@ -9,7 +9,7 @@ use crate::lang::Text;
 use crate::written::{Document, Problems, Table, units};
 
 /// Working hours, weekdays, holidays and make-up days (调休上班日).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Calendar {
     /// Working periods of a day: from, until (exclusive).
     pub hours: Vec<(Time, Time)>,

@@ -35,7 +35,7 @@ pub enum CaseRule {
 }
 
 /// A registered scenario.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scenario {
     /// Its id.
     pub id: Arc<str>,
@@ -83,7 +83,7 @@ pub enum ScenarioStatus {
 }
 
 /// An emergency order; only sets `context.emergency`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Emergency {
     /// The order's number.
     pub order: String,
@@ -144,7 +144,7 @@ pub struct Quota {
 }
 
 /// One side's approval (order 809, article 20: the head of the sharing office on each side).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Approval {
     /// Demander or provider.
     pub side: Side,
@@ -168,7 +168,7 @@ pub enum Side {
 }
 
 /// A standing permission (授权): data, not policy.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Grant {
     /// Its id.
     pub id: Arc<str>,

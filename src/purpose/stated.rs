@@ -102,7 +102,7 @@ impl Stated {
 }
 
 /// Whether a case can go into the ledger.
-pub(super) fn check_case(case: &str) -> Result<(), Malformed> {
+pub fn check_case(case: &str) -> Result<(), Malformed> {
     if case.trim().is_empty() || case.len() > LONGEST_CASE || case.chars().any(char::is_control) {
         return Err(Malformed::CaseText);
     }

@@ -11,11 +11,13 @@ use super::{Error, Recorder, Settlement, new_id};
 use crate::catalogue::route::Target;
 use crate::disclosure::Plan;
 use crate::disclosure::json::Compiled;
-use crate::identity::{CredentialKind, Subject};
+use crate::identity::{CredentialKind, Subject, TokenScope};
 use crate::ledger::entry::{self, Draft, TooLong};
 use crate::ledger::{Committed, Pending, SubjectKeys};
 use crate::policy::{Circumstances, Decision, Permit};
 use crate::purpose::bind::Bound;
+use crate::purpose::stated::check_case;
+use crate::written::is_id;
 
 /// What an entry says beside the decision.
 pub struct Facts<'a> {
@@ -156,6 +158,7 @@ fn granted(id: &str, decision: &Decision, facts: &Facts<'_>, keys: &SubjectKeys)
         target: Some(&template),
         subject: data_subject.as_deref(),
         scenario: Some(&bound.scenario.id),
+        stated: (!bound.stated).then_some(false),
         case: bound.case.as_deref(),
         grant: bound.grant.as_ref().map(|grant| &*grant.id),
         emergency: Some(circumstances.emergency),
@@ -218,9 +221,18 @@ impl<'a> Who<'a> {
                 },
             }),
             bound: Some(subject.bound),
+            scope: subject.scope.as_ref().map(scope),
             ..entry::Share::default()
         }
     }
+}
+
+/// A token's limits. Words that are no ids are not repeated: they name no scenario, and could be anything.
+fn scope(scope: &TokenScope) -> entry::Scope<'_> {
+    let scenarios = scope.scenarios.iter().map(|id| if is_id(id) { &**id } else { "?" }).collect();
+    // A case that cannot be used is refused as an empty one is.
+    let case = scope.case.as_deref().map(|case| if check_case(case).is_ok() { case } else { "" });
+    entry::Scope { case, scenarios }
 }
 
 /// Identifiers are compared as people write them: without spaces around, letters in upper case.

@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::commit::{MOST_POLICIES, Who, texts};
 use super::{Recorder, new_id};
 use crate::catalogue::route::Target;
@@ -34,6 +36,8 @@ pub struct Known {
     scenario: Option<Arc<str>>,
     case: Option<String>,
     grant: Option<Arc<str>>,
+    stated: Option<bool>,
+    time: Option<Timestamp>,
 }
 
 /// A registered requester that may not call at present.
@@ -56,11 +60,14 @@ impl Known {
             scenario: None,
             case: None,
             grant: None,
+            stated: None,
+            time: None,
         }
     }
 
-    /// The call was admitted under this snapshot.
-    pub fn admitted(&mut self, network: &Arc<str>, snapshot: &str) {
+    /// The call was admitted under this snapshot, at this time, which its decision rests on.
+    pub fn admitted(&mut self, network: &Arc<str>, snapshot: &str, time: Timestamp) {
+        self.time = Some(time);
         self.network = Some(network.clone());
         self.snapshot = Some(snapshot.to_owned());
     }
@@ -99,11 +106,13 @@ impl Known {
                 self.scenario = Some(bound.scenario.id.clone());
                 self.case.clone_from(&bound.case);
                 self.grant = bound.grant.as_ref().map(|grant| grant.id.clone());
+                self.stated = (!bound.stated).then_some(false);
             }
             Err(not) => {
                 self.scenario.clone_from(&not.scenario);
                 self.case.clone_from(&not.case);
                 self.grant.clone_from(&not.grant);
+                self.stated = (!not.stated).then_some(false);
             }
         }
         outcome
@@ -146,7 +155,7 @@ impl Known {
             id: &id,
             code: Some(code),
             count,
-            time_decided: Some(sys::now()),
+            time_decided: Some(self.time.unwrap_or_else(sys::now)),
             source: Some(&source),
             network: self.network.as_deref(),
             provider: target.as_ref().map(|(target, _)| &*target.resource.provider),
@@ -154,6 +163,7 @@ impl Known {
             operation: target.as_ref().map(|(target, _)| target.operation.kind.name()),
             target: target.as_ref().map(|(_, template)| template.as_str()),
             scenario: self.scenario.as_deref(),
+            stated: self.stated,
             case: self.case.as_deref(),
             grant: self.grant.as_deref(),
             policies: (total > 0).then_some(&policies),

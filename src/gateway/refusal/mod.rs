@@ -204,17 +204,7 @@ impl From<NotBound> for Refusal {
 
 impl From<policy::Denial> for Refusal {
     fn from(denial: policy::Denial) -> Self {
-        let names = denial.policies.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
-        let detail = if !denial.errors.is_empty() {
-            Text::new(
-                "有策略无法求值，因此未放行；请联系安全管理员",
-                "a policy could not be evaluated, so the call is not let pass; tell the security officer",
-            )
-        } else if denial.policies.is_empty() {
-            Text::new("没有策略允许此次调用", "no policy permits this call")
-        } else {
-            Text::new(format!("被以下策略禁止：{names}"), format!("forbidden by {names}"))
-        };
+        let detail = denial.detail();
         let refusal = Self { policies: denial.policies, ..Self::new(Code::PolicyDenied, detail) };
         if denial.errors.is_empty() { refusal } else { refusal.logged(denial.errors.join("; ")) }
     }

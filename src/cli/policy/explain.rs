@@ -1,0 +1,94 @@
+//! `kanhe policy explain`: why a recorded or supposed call comes out as it does, and who may get what.
+
+mod call;
+mod people;
+mod programs;
+mod survey;
+
+pub(super) use call::not_a_call;
+use clap::Args;
+use jiff::tz::TimeZone;
+
+use super::{Exit, Settings, entry, load_configured, open_config, print_trouble};
+use crate::cli::{Format, out};
+use crate::policy::explain::Alternatives;
+use crate::policy::supposed::Supposed;
+use crate::replay::{self, Recorded};
+use crate::snapshot::Snapshot;
+
+/// Arguments of `kanhe policy explain`.
+#[derive(Args)]
+pub(super) struct ExplainArgs {
+    /// 台账序号；不写则按下列选项设想一次调用 · index of a recorded entry; without it, a call is supposed
+    #[arg(conflicts_with_all = ["requester", "resource", "who"])]
+    index: Option<u64>,
+    #[command(flatten)]
+    call: call::CallArgs,
+    /// 谁能得到某数据项 · who may get the item
+    #[arg(long)]
+    who: bool,
+    /// 数据项 RESOURCE#ITEM · the item, RESOURCE#ITEM
+    #[arg(long, value_name = "RESOURCE#ITEM")]
+    item: Option<String>,
+}
+
+/// Exit 0: let pass, or somebody gets something; 1: not; 2: the question could not be answered.
+pub(super) fn run(args: ExplainArgs, settings: &Settings) -> Exit {
+    let done = match args.index {
+        Some(index) => recorded(index, settings),
+        None if args.call.is_whole() => supposed(&args.call, settings),
+        None => survey::run(&args, settings),
+    };
+    done.unwrap_or_else(|exit| exit)
+}
+
+fn recorded(index: u64, settings: &Settings) -> Result<Exit, Exit> {
+    let config = open_config(settings)?;
+    let bytes = entry(&config.ledger.folder, index, settings)?;
+    let trouble = |text| {
+        print_trouble(&text, settings);
+        Exit::Trouble
+    };
+    let recorded = Recorded::read(&bytes).ok_or_else(|| trouble(call::not_a_call(index)))?;
+    let snapshot = replay::snapshot(&config.ledger.folder, recorded.snapshot.as_deref()).map_err(|error| trouble(error.text()))?;
+    let mut supposed = recorded.supposed(&snapshot, None).map_err(|error| trouble(error.text()))?;
+    supposed.given.emergency = recorded.emergency;
+    supposed.given.work_time = recorded.work_time;
+    let alternatives = Alternatives { networks: config.networks.names() };
+    Ok(tell(Some((index, &recorded)), &supposed, &snapshot, &alternatives, settings))
+}
+
+fn supposed(args: &call::CallArgs, settings: &Settings) -> Result<Exit, Exit> {
+    let config = open_config(settings)?;
+    let snapshot = load_configured(settings)?;
+    let supposed = args.suppose(&snapshot, &config.networks).map_err(|text| {
+        print_trouble(&text, settings);
+        Exit::Trouble
+    })?;
+    let alternatives = Alternatives { networks: config.networks.names() };
+    Ok(tell(None, &supposed, &snapshot, &alternatives, settings))
+}
+
+/// A call as it is told: where it is recorded, and under which snapshot.
+struct Told<'t> {
+    entry: Option<(u64, &'t Recorded<'t>)>,
+    supposed: &'t Supposed,
+    snapshot: &'t str,
+    zone: &'t TimeZone,
+}
+
+fn tell(
+    entry: Option<(u64, &Recorded<'_>)>,
+    supposed: &Supposed,
+    snapshot: &Snapshot,
+    alternatives: &Alternatives,
+    settings: &Settings,
+) -> Exit {
+    let explanation = snapshot.policies.explain(supposed, snapshot.world(), alternatives);
+    let told = Told { entry, supposed, snapshot: &snapshot.digest, zone: &snapshot.parties.time_zone };
+    match settings.format {
+        Format::Json => out(&programs::explanation(&told, &explanation, settings.lang).to_string()),
+        Format::Human => out(&people::explanation(&told, &explanation, settings.lang)),
+    }
+    if explanation.outcome == "allow" { Exit::Yes } else { Exit::No }
+}
