@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::lang::{Lang, Text};
 use crate::policy::prove::{self, Claim, Property, Verdict};
 use crate::policy::suite;
+use crate::replay;
 use crate::share::Activation;
 use crate::snapshot::approval::{self, Approved};
 use crate::snapshot::{Requirement, Snapshot};
@@ -64,6 +65,7 @@ pub fn pass(config: &Config, snapshot: &Snapshot, warnings: &[Problem]) -> Resul
             Requirement::Check => problems.extend(warnings.iter().cloned()),
             Requirement::Test => problems.extend(failed_cases(snapshot)),
             Requirement::Prove => problems.extend(unproved(snapshot)),
+            Requirement::Replay => problems.extend(widened(&config.ledger.folder, snapshot)),
         }
     }
     let approved = approval::gather(&config.publishing, &snapshot.digest).unwrap_or_else(|missing| {
@@ -117,6 +119,36 @@ fn unproved(snapshot: &Snapshot) -> Vec<Problem> {
         Some(Problem { place: property.place, code: "not_proved", message, help: Some(help) })
     };
     report.properties.into_iter().filter_map(problem).collect()
+}
+
+/// Each way in which recorded calls would show more than they did. A ledger that is not there holds none.
+fn widened(ledger: &Path, snapshot: &Snapshot) -> Vec<Problem> {
+    if !ledger.join("checkpoint").exists() {
+        return Vec::new();
+    }
+    let place = |file: &str| Place { file: file.into(), line: 1, column: 1 };
+    let report = match replay::replay(ledger, snapshot, replay::Range::default(), &|_| {}) {
+        Ok(report) => report,
+        Err(error) => {
+            let message = Text::new(format!("台账无法重放：{error}"), format!("the ledger cannot be replayed: {error}"));
+            return vec![Problem { place: place(&ledger.display().to_string()), code: "replay_failed", message, help: None }];
+        }
+    };
+    let widening = report.changes.iter().filter(|(group, _)| group.change.widens());
+    let problem = |(group, entries): (&replay::Group, &Vec<u64>)| {
+        let replay::Group { department, resource, scenario, item, from, to, .. } = group;
+        let item = item.as_ref().map(|item| format!("#{item}")).unwrap_or_default();
+        let (count, first) = (entries.len(), entries.first().copied().unwrap_or_default());
+        let message = Text::new(
+            format!("重放：{department} 为 {scenario} 调用 {resource}{item}：{from} 将变为 {to}，{count} 条记录，首条 {first}"),
+            format!(
+                "replay: {department} for {scenario} on {resource}{item}: {from} would become {to} in {count} entries, the first {first}"
+            ),
+        );
+        let help = Text::new("用 `kanhe policy replay` 查看", "`kanhe policy replay` shows them");
+        Problem { place: place(resource), code: "widens", message, help: Some(help) }
+    };
+    widening.map(problem).collect()
 }
 
 fn failed(verdict: &suite::Verdict<'_>) -> Problem {

@@ -22,6 +22,8 @@ pub enum Requirement {
     Test,
     /// Every invariant, and that no policy errs, is proved.
     Prove,
+    /// No call that the ledger holds would be allowed that was refused, or show more than it did.
+    Replay,
 }
 
 impl Requirement {
@@ -31,11 +33,12 @@ impl Requirement {
             Self::Check => "check",
             Self::Test => "test",
             Self::Prove => "prove",
+            Self::Replay => "replay",
         }
     }
 }
 
-const REQUIREMENTS: [Requirement; 3] = [Requirement::Check, Requirement::Test, Requirement::Prove];
+const REQUIREMENTS: [Requirement; 4] = [Requirement::Check, Requirement::Test, Requirement::Prove, Requirement::Replay];
 
 /// `[control]` without its `folder`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
