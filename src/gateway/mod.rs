@@ -12,6 +12,7 @@ mod reading;
 pub mod refusal;
 mod rewriting;
 mod rows;
+mod standing;
 mod verifying;
 mod well_known;
 
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::watch;
 
 use crate::disclosure::pseudonym::PseudonymKey;
 use crate::identity::Authenticator;
@@ -26,6 +28,7 @@ use crate::ledger::Ledger;
 use crate::origin::Origins;
 use crate::purpose::probes::Probes;
 use crate::purpose::quota::Quotas;
+use crate::shadow::Shadow;
 use crate::share::Recorder;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
@@ -37,6 +40,10 @@ use network::Networks;
 pub struct Shared {
     /// The control snapshot in force; read once a call.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Told whenever another snapshot is in force.
+    pub activations: watch::Sender<()>,
+    /// What would be decided under another control folder.
+    pub shadow: Arc<Shadow>,
     /// TLS of new connections.
     pub tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
     /// Who asks.
@@ -72,6 +79,12 @@ impl Shared {
     /// The snapshot in force.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// Puts another snapshot in force: for new calls, and for running answers where it suspends what they stand on.
+    pub fn activate(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
+        self.activations.send_replace(());
     }
 
     /// TLS of a new connection; none: plain.

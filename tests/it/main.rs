@@ -25,6 +25,7 @@ mod loader;
 mod origin;
 mod postgres;
 mod proving;
+mod publish;
 mod receipts;
 mod refusals;
 mod register;
