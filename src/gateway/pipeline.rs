@@ -121,7 +121,7 @@ async fn share(
 
     let rows = target.resource.region.is_some().then(|| {
         let question = Question::new(subject.clone(), target.clone(), &bound, circumstances);
-        Rows::new(snapshot, question)
+        Rows::new(snapshot.clone(), question)
     });
 
     // From here on the work outlives the caller, and sees when the caller has gone.

@@ -27,6 +27,7 @@ static FILES: &[(&str, &str)] = files![
     "catalogue/tax.enterprise.toml",
     "departments.toml",
     "flood.cedar",
+    "grades.toml",
     "grants/2026.toml",
     "housing.cedar",
     "invariants/core.cedar",

@@ -133,7 +133,7 @@ fn a_filter_fits_by_digest_item_and_form() {
 }
 
 #[test]
-fn what_later_work_brings_is_a_load_error_that_says_so() {
+fn a_register_a_gate_and_a_retention_are_judged_as_written() {
     let read = |more: &str| {
         let text = format!("folder = \"l\"\nkey = \"k\"\nsubject_key = \"s\"\n{more}");
         let problems = Problems::default();
@@ -146,7 +146,12 @@ fn what_later_work_brings_is_a_load_error_that_says_so() {
     let (config, errors) =
         read("journal_segment = \"64MiB\"\nregister = \"sqlite\"\ngate = \"local\"\nretention = \"3y\"\ncheckpoint_copy = \"\"");
     assert_eq!((config.unwrap().folder, errors), (PathBuf::from("/base/l"), 0));
-    for wrong in ["register = \"postgres://a\"", "gate = \"register\"", "retention = \"2y\"", "journal_segment = \"1KiB\""] {
+    let database = "register = \"postgres://kanhe@127.0.0.1/share?sslmode=disable\"\ngate = \"register\"";
+    let (config, errors) = read(database);
+    assert!(config.is_some_and(|config| config.gated && config.database.is_some()) && errors == 0);
+    let without = read("gate = \"register\"");
+    assert_eq!(without.1, 1, "a gate needs a register to wait for");
+    for wrong in ["register = \"postgres://a\"", "retention = \"2y\"", "journal_segment = \"1KiB\""] {
         let (config, errors) = read(wrong);
         assert!(config.is_none() && errors == 1, "{wrong}");
     }

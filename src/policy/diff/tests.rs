@@ -114,8 +114,8 @@ fn folders_that_differ_in_more_than_policies_are_asked_about_their_own_calls() {
     let report = diff(old, new, true, &options(true));
     assert_eq!(directions(&report.proof), (vec![], vec![]));
     let (wider, narrower) = directions(&report.own.as_ref().unwrap().changes);
-    assert_eq!((wider, narrower), (vec![], vec!["query", "reveal", "mask"]));
+    assert_eq!((wider, narrower), (vec![], vec!["query", "verify", "reveal", "mask", "compare"]));
     let report = diff(new, old, true, &options(true));
-    assert_eq!(directions(&report.own.as_ref().unwrap().changes).0, ["query", "reveal", "mask"]);
+    assert_eq!(directions(&report.own.as_ref().unwrap().changes).0, ["query", "verify", "reveal", "mask", "compare"]);
     assert_eq!(report.same(), Some(false));
 }

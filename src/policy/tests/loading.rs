@@ -115,6 +115,9 @@ fn a_case_about_what_is_not_there_is_an_error() {
     assert_eq!(case(("network = \"x\"", "has_case = true")), [("unknown_key", 10)]);
     assert_eq!(case(("scenario = \"housing\"", "case = \"1\"")), [("wrong_value", 6)]);
     assert_eq!(case(("+08:00", "")), [("wrong_value", 7)]);
-    assert_eq!(case(("expect =", "regions = { \"990202\" = false }\nexpect =")), [("no_region_item", 8)]);
+    assert_eq!(
+        case(("resource = \"psb.population\"", "regions = { \"990202\" = false }\nresource = \"mca.elderly\"")),
+        [("no_region_item", 4)]
+    );
     assert_eq!(case(("kind =", "department = \"tax\"\nkind =")), [("wrong_value", 5)]);
 }
