@@ -17,7 +17,8 @@ use super::support::keys::{ed25519_pem, secret};
 fn go_program() -> PathBuf {
     let build = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("interop-go");
     std::fs::create_dir_all(&build).unwrap();
-    let program = build.join(format!("sumdb-{}", std::process::id()));
+    // Each test takes its own away at its end.
+    let program = build.join(format!("sumdb-{}", hex::encode(kanhe::sys::random::<8>())));
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/interop/main.go");
     let mut command = Command::new("go");
     command.args(["build", "-o"]).arg(&program).arg(source);

@@ -60,8 +60,8 @@ const HOLE: [(&str, &str); 2] = [
 fn write_policies(world: &World) {
     let base = std::fs::read_to_string(Path::new(STARTING).join("base.cedar")).unwrap();
     world.edit("base.cedar", |own| {
-        let at = own.find("@id(\"number-in-full\")").unwrap();
-        format!("{base}\n{}", &own[at..])
+        let rule = own.split("\n\n").find(|policy| policy.starts_with("@id(\"number-in-full\")")).unwrap();
+        format!("{base}\n{rule}\n")
     });
     let invariant = "@id(\"number-only-with-case\") @never permit (principal, action == Action::\"reveal\", \
                      resource == Item::\"psb.population#id_number\") when { !context.has_case };";
