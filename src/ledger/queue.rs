@@ -126,11 +126,14 @@ pub(super) struct Waiting {
     awaited: u32,
     standing: u32,
     awaited_since: Option<Instant>,
+    /// Those who wait were told that the disk takes too long: whoever comes now waits for another batch.
+    told: bool,
 }
 
 impl Waiting {
     /// The disk takes too long; whether it becomes durable is not known.
-    fn late(&self) {
+    fn late(&mut self) {
+        self.told = true;
         self.ticket.late();
         self.registered.iter().for_each(|ticket| ticket.late());
     }
@@ -223,7 +226,7 @@ impl Shared {
             tracing::error!(patience = ?patience, "the ledger's disk does not answer: no share until it does");
         }
         tickets.iter().for_each(|ticket| ticket.late());
-        self.lock().waiting.iter().for_each(Waiting::late);
+        self.lock().waiting.iter_mut().for_each(Waiting::late);
     }
 
     fn published(&self) -> MutexGuard<'_, Published> {
@@ -318,12 +321,24 @@ impl Shared {
         state.entries += 1;
         state.bytes += bytes;
         let mut waiting = match state.waiting.pop_back() {
-            Some(waiting) if waiting.bytes + bytes <= self.most_batch => waiting,
+            Some(waiting) if !waiting.told && waiting.bytes + bytes <= self.most_batch => waiting,
             full => {
                 state.waiting.extend(full);
                 let (ticket, registered) = (Arc::new(Ticket::new()), self.gate.get().map(|_| Arc::new(Ticket::new())));
                 let (drafts, salts, since) = (Vec::new(), Vec::new(), sys::instant());
-                Waiting { first: index, drafts, salts, ticket, registered, bytes: 0, since, awaited: 0, standing: 0, awaited_since: None }
+                Waiting {
+                    first: index,
+                    drafts,
+                    salts,
+                    ticket,
+                    registered,
+                    bytes: 0,
+                    since,
+                    awaited: 0,
+                    standing: 0,
+                    awaited_since: None,
+                    told: false,
+                }
             }
         };
         // Only a share waits for the register: a refusal or a settlement shows nothing to anybody.
