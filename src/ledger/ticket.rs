@@ -74,7 +74,14 @@ impl Ticket {
     }
 
     fn end(&self, state: State) {
-        let before = std::mem::replace(&mut *self.lock(), state);
+        let before = {
+            let mut current = self.lock();
+            // Durable stays durable: its crowds are woken by those of them who were.
+            if matches!(*current, State::Durable(..)) {
+                return;
+            }
+            std::mem::replace(&mut *current, state)
+        };
         if let State::Waiting(crowds) = before {
             crowds.into_iter().flat_map(|crowd| crowd.wakers).flatten().for_each(Waker::wake);
         }

@@ -18,7 +18,7 @@ pub use search::Registered;
 use super::{Broken, Row, Store};
 
 /// Held while schema and partitions are made, which several gateways may want at once.
-const LOCK: i64 = 0x6b61_6e68_65;
+const LOCK: i64 = 0x006b_616e_6865;
 
 const SCHEMA: &str = "
 CREATE SCHEMA IF NOT EXISTS kanhe;
