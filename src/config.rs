@@ -10,6 +10,7 @@ use crate::gateway::network::Networks;
 use crate::identity::mtls::TlsConfig;
 use crate::lang::Text;
 use crate::ledger::witness;
+use crate::snapshot::Publishing;
 use crate::written::units::{self, Rate};
 use crate::written::{Document, Place, Problem, Problems, Table};
 use crate::{admin, identity, ledger, telemetry};
@@ -35,6 +36,8 @@ pub struct Config {
     pub identity: identity::Config,
     /// The control folder.
     pub control: PathBuf,
+    /// What a control snapshot must pass.
+    pub publishing: Publishing,
     /// Key of pseudonyms.
     pub pseudonym_key: PathBuf,
     /// The largest JSON answer that is rewritten.
@@ -123,7 +126,7 @@ impl Config {
         let gateway = root.table("gateway");
         let admin = root.opt_table("admin");
         let identity = identity::Config::read(root.tables("issuers"), base);
-        let control = root.table("control").and_then(|table| one_path(table, "folder", base));
+        let control = root.table("control").and_then(|table| Publishing::read(table, base));
         let disclosure = root.table("disclosure").and_then(|table| Disclosure::read(table, base));
         let telemetry = telemetry::Config::read(root.opt_table("telemetry"));
         // Read by `kanhe ledger witness`; what is wrong in it is wrong here too.
@@ -135,7 +138,7 @@ impl Config {
         let ledger = root.table("ledger").and_then(|table| ledger::Config::read(&table, base, name).inspect(|_| table.finish()));
         root.finish();
         witness.map_or(Some(()), |witness| witness.map(drop))?;
-        let (gateway, disclosure) = (gateway?, disclosure?);
+        let (gateway, (control, publishing), disclosure) = (gateway?, control?, disclosure?);
         Some(Self {
             base: base.to_owned(),
             name: gateway.name,
@@ -145,7 +148,8 @@ impl Config {
             networks: gateway.networks,
             admin: admin?,
             identity: identity?,
-            control: control?,
+            control,
+            publishing,
             pseudonym_key: disclosure.pseudonym_key,
             disclosure_buffer: disclosure.buffer,
             verify_rate: disclosure.verify_rate,
@@ -224,12 +228,6 @@ impl Disclosure {
         table.finish();
         Some(Self { pseudonym_key: key?, buffer, verify_rate })
     }
-}
-
-fn one_path(table: Table<'_, '_>, key: &str, base: &Path) -> Option<PathBuf> {
-    let path = table.filled(key).map(|path| base.join(path.value));
-    table.finish();
-    path
 }
 
 /// A note key name (C2SP signed-note): not empty, without spaces and plus signs.

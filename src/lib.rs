@@ -28,7 +28,7 @@
 //!
 //! ```text
 //! main > cli > app > config
-//! 9 gateway admin | 8 origin replay | 7 share snapshot | 6 policy | 5 purpose | 4 catalogue
+//! 9 gateway admin | 8 origin replay shadow | 7 share snapshot | 6 policy | 5 purpose | 4 catalogue
 //! 3 identity disclosure ledger | 2 telemetry | 1 written | 0 sys lang
 //! ```
 //!
@@ -54,6 +54,7 @@ pub mod snapshot;
 
 pub mod origin;
 pub mod replay;
+pub mod shadow;
 
 pub mod admin;
 pub mod gateway;

@@ -1,6 +1,9 @@
 //! The control snapshot: parties, catalogue, purposes and policies of one control folder, under one digest. It is built
 //! whole and swapped whole; a call reads one snapshot from its first step to its last.
 
+pub mod approval;
+pub mod place;
+pub mod publishing;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -14,11 +17,13 @@ use jiff::Timestamp;
 use crate::catalogue::Catalogue;
 use crate::identity::parties::Parties;
 use crate::policy::{Circumstances, Policies, Sources, World};
-use crate::purpose::Purposes;
 use crate::purpose::bind::{Bound, Registered};
+use crate::purpose::{Purposes, Texts};
 use crate::written::{Problem, Problems};
 
+pub use publishing::{Publishing, Requirement};
 use read::Folder;
+pub use read::Listing;
 
 /// Everything that decisions rest on.
 #[derive(Debug)]
@@ -34,7 +39,8 @@ pub struct Snapshot {
     pub purposes: Purposes,
     /// What may be shared.
     pub policies: Policies,
-    /// The files that were read, sorted by their path relative to the control folder.
+    /// The files that were read, sorted by their path relative to the control folder. Whoever has kept them takes them
+    /// away: a snapshot in force needs none.
     pub files: Vec<(String, Vec<u8>)>,
 }
 
@@ -52,8 +58,13 @@ impl Snapshot {
     /// resolved once, so that swapping a symbolic link publishes a new one atomically, and listed again after
     /// loading: one that changed meanwhile could be half old, half new.
     pub fn load(folder: &Path) -> Result<(Self, Vec<Problem>), Refused> {
+        Self::load_after(folder, None)
+    }
+
+    /// The same; what did not change since the snapshot `before` is taken from it instead of being read again.
+    pub fn load_after(folder: &Path, before: Option<&Self>) -> Result<(Self, Vec<Problem>), Refused> {
         let problems = Problems::default();
-        let loaded = Self::read(folder, &problems);
+        let loaded = Self::read(folder, before, &problems);
         let (errors, warnings) = problems.into_parts();
         match loaded {
             Some(snapshot) if errors.is_empty() => Ok((snapshot, warnings)),
@@ -61,12 +72,16 @@ impl Snapshot {
         }
     }
 
-    fn read(folder: &Path, problems: &Problems) -> Option<Self> {
+    fn read(folder: &Path, before: Option<&Self>, problems: &Problems) -> Option<Self> {
         let folder = Folder::read(folder, problems)?;
         let parties = Parties::load(folder.one("departments.toml"), folder.one("requesters.toml"), folder.one("regions.toml"), problems);
         let catalogue = Catalogue::load(&folder.texts("catalogue/", ".toml"), folder.one("classes.toml"), &parties, problems);
-        let (scenarios, grants) = (folder.texts("scenarios/", ".toml"), folder.texts("grants/", ".toml"));
-        let purposes = Purposes::load(&scenarios, &grants, folder.one("calendar.toml"), &parties, &catalogue, problems);
+        let singles = ["departments.toml", "regions.toml", "classes.toml"];
+        let mut basis = folder.borrowed("catalogue/", ".toml");
+        basis.extend(singles.iter().filter_map(|name| folder.one(name)));
+        let (scenarios, grants) = (folder.borrowed("scenarios/", ".toml"), folder.borrowed("grants/", ".toml"));
+        let texts = Texts { scenarios: &scenarios, grants: &grants, calendar: folder.one("calendar.toml"), basis: &basis };
+        let purposes = Purposes::load(&texts, &parties, &catalogue, before.map(|before| &before.purposes), problems);
         let policies = folder.one("schema.cedarschema").and_then(|(file, text)| {
             let sources = Sources {
                 schema: (file.to_owned(), text.to_owned()),

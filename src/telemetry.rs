@@ -67,6 +67,12 @@ struct DecisionLabel {
     decision: &'static str,
 }
 
+/// Labels of a difference.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DifferenceLabel {
+    kind: &'static str,
+}
+
 /// State of the ledger, as shown in metrics; all plain numbers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LedgerGauges {
@@ -99,6 +105,9 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     durations: Family<DecisionLabel, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
+    shadow_compared: Counter,
+    shadow_dropped: Counter,
+    shadow_differences: Family<DifferenceLabel, Counter>,
     ledger: [Gauge<f64, std::sync::atomic::AtomicU64>; 10],
 }
 
@@ -119,6 +128,10 @@ impl Metrics {
         registry.register_with_unit("call_duration", "Time from the request's head to the answer's head", Unit::Seconds, durations.clone());
         let in_flight = Gauge::default();
         registry.register("calls_in_flight", "Calls being answered", in_flight.clone());
+        let (shadow_compared, shadow_dropped, shadow_differences) = (Counter::default(), Counter::default(), Family::default());
+        registry.register("shadow_compared", "Calls decided under the shadow too", shadow_compared.clone());
+        registry.register("shadow_dropped", "Calls that came too fast to be decided under the shadow", shadow_dropped.clone());
+        registry.register("shadow_differences", "Calls that come out otherwise under the shadow", shadow_differences.clone());
         let names = [
             ("ledger_entries", "Entries in the ledger"),
             ("ledger_batches", "Batches committed since start"),
@@ -136,7 +149,7 @@ impl Metrics {
             registry.register(name, help, gauge.clone());
             gauge
         });
-        Self { registry, calls, durations, in_flight, ledger }
+        Self { registry, calls, durations, in_flight, shadow_compared, shadow_dropped, shadow_differences, ledger }
     }
 
     /// Counts one call that has its answer's head.
@@ -148,6 +161,16 @@ impl Metrics {
     /// Calls being answered.
     pub fn in_flight(&self, calls: i64) {
         self.in_flight.set(calls);
+    }
+
+    /// What the shadow compared since start, and how often each kind of difference came up.
+    pub fn shadow(&self, compared: u64, dropped: u64, differences: impl Iterator<Item = (&'static str, u64)>) {
+        let set = |counter: &Counter, value| counter.inner().store(value, std::sync::atomic::Ordering::Relaxed);
+        set(&self.shadow_compared, compared);
+        set(&self.shadow_dropped, dropped);
+        for (kind, count) in differences {
+            set(&self.shadow_differences.get_or_create(&DifferenceLabel { kind }), count);
+        }
     }
 
     /// The Prometheus text exposition (OpenMetrics 1.0).

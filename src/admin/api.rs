@@ -11,10 +11,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 
-use super::{log, who};
+use super::{Control, control, log, who};
 use crate::identity::Authenticator;
 use crate::lang::Text;
 use crate::ledger::{Health, Ledger};
+use crate::shadow::{Kind, Shadow};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{LedgerGauges, Metrics};
 
@@ -32,16 +33,21 @@ pub struct State {
     pub in_flight: Arc<AtomicI64>,
     /// TLS of new connections, shared with the gateway's listener.
     pub tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
+    /// What another control folder would decide.
+    pub shadow: Arc<Shadow>,
+    /// How the last reloads went.
+    pub control: Arc<Control>,
     /// Whether it is about to stop.
     pub draining: AtomicBool,
 }
 
 pub(super) fn router(state: Arc<State>) -> Router {
-    let (ready, metrics, log) = (state.clone(), state.clone(), state);
+    let (ready, metrics, control, log) = (state.clone(), state.clone(), state.clone(), state);
     Router::new()
         .route("/livez", get(|| async { ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], "ok\n") }))
         .route("/readyz", get(move |fields: axum::http::HeaderMap| async move { readiness(&ready, &fields) }))
         .route("/metrics", get(move || async move { exposition(&metrics) }))
+        .route("/api/control", get(move |head: Parts| async move { control::serve(&control, &head).await }))
         .route("/log/{*path}", get(move |head: Parts| async move { log::serve(&log, &head).await }))
 }
 
@@ -80,7 +86,11 @@ fn readiness(state: &State, fields: &axum::http::HeaderMap) -> Response {
     let reasons = reasons(state);
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let told: Vec<_> = reasons.iter().map(|(code, text)| json!({"code": code, "message": text.get(lang)})).collect();
-    let document = json!({"ready": reasons.is_empty(), "reasons": told, "snapshot": state.snapshot.load().digest});
+    let mut document = json!({"ready": reasons.is_empty(), "reasons": told, "snapshot": state.snapshot.load().digest});
+    // Calls go on under the snapshot in force; whoever published another must hear of it.
+    if let (Some(errors), Some(document)) = (state.control.errors(), document.as_object_mut()) {
+        document.insert("reload_refused".to_owned(), json!(errors));
+    }
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{document}\n")).into_response()
 }
 
@@ -99,6 +109,9 @@ fn exposition(state: &State) -> Response {
         register_healthy: register.is_none_or(|register| register.broken.is_none()),
         witnessed: stats.witnessed,
     };
+    let shadow = state.shadow.report();
+    let counts = Kind::ALL.iter().zip(shadow.counts).map(|(kind, count)| (kind.name(), count));
+    state.metrics.shadow(shadow.compared, shadow.dropped, counts);
     let text = state.metrics.exposition(gauges);
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }

@@ -2,6 +2,7 @@
 //! gateway's TLS.
 
 mod api;
+mod control;
 mod log;
 mod who;
 
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 pub use api::State;
+pub use control::Control;
 use who::Shown;
 
 use crate::identity::PeerCertificate;

@@ -1,6 +1,7 @@
 //! The composition root: binds, builds, runs, reloads and drains. Everything is bound and opened before the first call
 //! is taken; a start that cannot be whole does not happen.
 
+pub mod publish;
 mod reload;
 pub mod witness;
 mod witnessing;
@@ -27,6 +28,7 @@ use crate::ledger::Ledger;
 use crate::origin::Origins;
 use crate::purpose::probes::Probes;
 use crate::purpose::quota::Quotas;
+use crate::shadow::Shadow;
 use crate::share::Recorder;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Metrics};
@@ -159,16 +161,23 @@ impl Signals {
 /// What a reload reads anew, built whole before any of it is put in place.
 struct World {
     snapshot: Snapshot,
+    passed: publish::Passed,
+    shadow: Option<Snapshot>,
     tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl World {
-    /// Loads the control folder and the gateway's certificates.
-    fn load(config: &Config) -> Result<Self, Error> {
-        let (snapshot, warnings) = Snapshot::load(&config.control).map_err(|refused| Error::Written(refused.errors))?;
-        for warning in warnings {
+    /// Loads the control folder and the gateway's certificates, and holds the folder to what is required. A start whose
+    /// snapshot the ledger keeps already has passed before.
+    fn load(config: &Config, before: Option<&Snapshot>) -> Result<Self, Error> {
+        let loaded = Snapshot::load_after(&config.control, before);
+        let (snapshot, warnings) = loaded.map_err(|refused| Error::Written(refused.errors))?;
+        for warning in &warnings {
             tracing::warn!("{}", warning.line(crate::lang::Lang::En));
         }
+        let known = before.is_none().then(|| publish::again(&config.ledger.folder, &snapshot)).flatten();
+        let passed = known.map_or_else(|| publish::pass(config, &snapshot, &warnings), Ok).map_err(Error::Written)?;
+        let shadow = publish::shadow(config, &snapshot);
         let tls = config.tls.as_ref().map(mtls::server_config).transpose().map_err(|error| error.text)?;
         let origins = Origins::new(&config.base, Arc::default());
         for resource in snapshot.catalogue.resources.values() {
@@ -177,28 +186,35 @@ impl World {
                 Error::trouble(&format!("资源 `{id}` 的 {path}"), &format!("`{path}` of resource `{id}`"), error.error)
             })?;
         }
-        Ok(Self { snapshot, tls })
+        Ok(Self { snapshot, passed, shadow, tls })
     }
 }
 
 impl Gateway {
     async fn start(config_path: &Path, config: Config, create_ledger: bool, announce: &Announce) -> Result<Self, Error> {
-        let world = World::load(&config)?;
+        let mut world = World::load(&config, None)?;
         let pseudonyms = PseudonymKey::load(&config.pseudonym_key)?;
         let authenticator = Authenticator::start(&config.identity).await.map_err(|error| error.text())?;
         let ledger = Arc::new(Ledger::open(&config.ledger, create_ledger).map_err(|error| error.text())?);
         let listeners = (bind("gateway", config.listen).await?, bind("admin", config.admin.listen).await?);
         let recorder = Recorder::new(ledger.clone());
+        let shadow = Shadow::start().map_err(|error| Error::trouble("无法启动影子比对线程", "the shadow's thread cannot start", error))?;
+        shadow.set(world.shadow.map(Arc::new));
         let quotas = restored_quotas(&ledger, &world.snapshot)?;
+        let files = std::mem::take(&mut world.snapshot.files);
         ledger
-            .store_snapshot(world.snapshot.hex(), &world.snapshot.files)
+            .store_snapshot(world.snapshot.hex(), &files)
             .map_err(|error| Error::trouble("无法保存控制快照", "the control snapshot cannot be kept", error))?;
+        drop(files);
         recorder
-            .started(&world.snapshot.digest)
+            .started(&world.passed.activation(&world.snapshot.digest, None))
             .await
             .map_err(|error| Error::trouble("共享台账不可用", "the ledger is unavailable", error))?;
+        let control = admin::Control::new(world.passed.approved(), world.passed.required());
         let shared = Arc::new(Shared {
             snapshot: Arc::new(ArcSwap::from_pointee(world.snapshot)),
+            activations: watch::Sender::new(()),
+            shadow: Arc::new(shadow),
             tls: Arc::new(ArcSwapOption::from(world.tls)),
             authenticator: Arc::new(authenticator),
             quotas,
@@ -226,6 +242,8 @@ impl Gateway {
             snapshot: shared.snapshot.clone(),
             in_flight: shared.in_flight.clone(),
             tls: shared.tls.clone(),
+            shadow: shared.shadow.clone(),
+            control: Arc::new(control),
             draining: AtomicBool::new(false),
         });
         Ok(Self { config_path: config_path.to_owned(), config, shared, admin, listeners, workers, stopping, signals })
@@ -235,21 +253,22 @@ impl Gateway {
         runtime.block_on(self.run(announce))
     }
 
-    /// Takes calls until SIGTERM or SIGINT; reloads on SIGHUP.
+    /// Takes calls until SIGTERM or SIGINT; reloads on SIGHUP, and when a watched folder changed.
     async fn run(mut self, announce: &Announce) -> Result<(), Error> {
         let (gateway, admin_listener) = self.listeners;
         let accepting = tokio::spawn(self.workers.accept(gateway, self.shared.limits.connections));
         let witnessing = witnessing::start(&self.config.ledger.witnesses, &self.shared.ledger)?;
         let administering = tokio::spawn(admin::serve(admin_listener, self.admin.clone()));
         let mut second = tokio::time::interval(Duration::from_secs(1));
+        let mut reloads = reload::Reloads::new(&self.config_path, self.config, self.shared.clone(), self.admin.control.clone());
         loop {
             tokio::select! {
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
-                _ = self.signals.hangup.recv() => {
-                    match reload::reload(&self.config_path, &mut self.config, &self.shared).await {
-                        Ok(digest) => announce(&format!("snapshot {digest}")),
-                        Err(count) => announce(&format!("reload refused: {count} errors")),
+                _ = self.signals.hangup.recv() => reloads.ask(),
+                step = reloads.step() => {
+                    if let Some(line) = reloads.take(step).await {
+                        announce(&line);
                     }
                 }
                 _ = second.tick() => self.shared.recorder.flush_folded(),

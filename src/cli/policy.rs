@@ -5,6 +5,7 @@ mod example;
 mod explain;
 mod format;
 mod prove;
+mod publish;
 mod replay;
 mod strict;
 mod test;
@@ -41,6 +42,16 @@ enum Command {
     Prove(prove::ProveArgs),
     /// 比较两个版本会放行什么 · compare what two versions would allow
     Diff(diff::DiffArgs),
+    /// 生成审批人的密钥 · make an approver's key
+    Keygen(publish::KeygenArgs),
+    /// 批准控制目录 · approve a control folder
+    Approve(publish::ApproveArgs),
+    /// 按 [control] 的要求检验控制目录，不作改动 · hold a folder to what [control] requires, and change nothing
+    Gate(publish::FolderArgs),
+    /// 检验并发布控制目录 · hold a folder to what is required, and put it in place
+    Publish(publish::PublishArgs),
+    /// 恢复台账所存的控制快照 · put a snapshot that the ledger keeps in place again
+    Rollback(publish::RollbackArgs),
 }
 
 /// Runs the command.
@@ -53,6 +64,11 @@ pub fn run(args: PolicyArgs, settings: &Settings) -> Exit {
         Command::Strict(args) => strict::run(&args, settings),
         Command::Prove(args) => prove::run(&args, settings),
         Command::Diff(args) => diff::run(&args, settings),
+        Command::Keygen(args) => publish::keygen(&args, settings),
+        Command::Approve(args) => publish::approve(&args, settings),
+        Command::Gate(args) => publish::gate(&args, settings),
+        Command::Publish(args) => publish::publish(&args, settings),
+        Command::Rollback(args) => publish::rollback(&args, settings),
     }
 }
 

@@ -22,6 +22,10 @@ enum Inner {
     Whole { bytes: Option<Bytes>, settlement: Option<Settlement>, _counted: Counted },
     /// Disclosed piece by piece, too large to hold.
     Stream(Box<Stream>),
+    /// Such a stream, which ends early once it no longer stands.
+    Standing(Box<Self>, Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// It ended early.
+    Ended,
 }
 
 struct Stream {
@@ -69,12 +73,51 @@ impl Content {
     }
 }
 
+impl Content {
+    /// A stream is aborted, and settled as cut, when `lost` ends before it. What is whole leaves at once and needs no
+    /// such guard.
+    pub fn unless(self, lost: impl Future<Output = ()> + Send + 'static) -> Self {
+        match self.0 {
+            stream @ Inner::Stream(_) => Self(Inner::Standing(Box::new(stream), Box::pin(lost))),
+            other => Self(other),
+        }
+    }
+}
+
 impl Body for Content {
     type Data = Bytes;
     type Error = Aborted;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
-        match &mut self.0 {
+        self.0.poll(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Plain(document) => document.is_end_stream(),
+            Inner::Whole { bytes, .. } => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Inner::Stream(_) | Inner::Standing(..) => false,
+            Inner::Ended => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Inner::Plain(document) => document.size_hint(),
+            Inner::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Inner::Stream(stream) => stream.hint(),
+            Inner::Standing(stream, _) => match &**stream {
+                Inner::Stream(stream) => stream.hint(),
+                _ => SizeHint::default(),
+            },
+            Inner::Ended => SizeHint::default(),
+        }
+    }
+}
+
+impl Inner {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        match self {
             Inner::Plain(document) => Pin::new(document).poll_frame(context).map_err(|never| match never {}),
             Inner::Whole { bytes, settlement, .. } => match bytes.take() {
                 Some(bytes) if !bytes.is_empty() => {
@@ -90,27 +133,24 @@ impl Body for Content {
                 }
             },
             Inner::Stream(stream) => stream.poll(context),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Inner::Plain(document) => document.is_end_stream(),
-            Inner::Whole { bytes, .. } => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Inner::Stream(_) => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Inner::Plain(document) => document.size_hint(),
-            Inner::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Inner::Stream(stream) => stream.length.map_or_else(SizeHint::default, SizeHint::with_exact),
+            Inner::Standing(stream, lost) => match lost.as_mut().poll(context) {
+                Poll::Pending => stream.poll(context),
+                Poll::Ready(()) => {
+                    // Dropped with its settlement, which says `cut`.
+                    *self = Inner::Ended;
+                    Poll::Ready(Some(Err(Aborted)))
+                }
+            },
+            Inner::Ended => Poll::Ready(None),
         }
     }
 }
 
 impl Stream {
+    fn hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let piece = match (self.held.pop_front(), &mut self.source, &mut self.settlement) {
             (Some(held), ..) => Some(Ok(held)),

@@ -11,6 +11,7 @@ pub mod pipeline;
 mod reading;
 pub mod refusal;
 mod rewriting;
+mod standing;
 mod verifying;
 mod well_known;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::watch;
 
 use crate::disclosure::pseudonym::PseudonymKey;
 use crate::identity::Authenticator;
@@ -25,6 +27,7 @@ use crate::ledger::Ledger;
 use crate::origin::Origins;
 use crate::purpose::probes::Probes;
 use crate::purpose::quota::Quotas;
+use crate::shadow::Shadow;
 use crate::share::Recorder;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
@@ -36,6 +39,10 @@ use network::Networks;
 pub struct Shared {
     /// The control snapshot in force; read once a call.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Told whenever another snapshot is in force.
+    pub activations: watch::Sender<()>,
+    /// What would be decided under another control folder.
+    pub shadow: Arc<Shadow>,
     /// TLS of new connections.
     pub tls: Arc<ArcSwapOption<rustls::ServerConfig>>,
     /// Who asks.
@@ -71,6 +78,12 @@ impl Shared {
     /// The snapshot in force.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// Puts another snapshot in force: for new calls, and for running answers where it suspends what they stand on.
+    pub fn activate(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
+        self.activations.send_replace(());
     }
 
     /// TLS of a new connection; none: plain.

@@ -13,6 +13,7 @@ use super::listener::Connection;
 use super::outliving::{Outliving, Waited};
 use super::refusal::{Code, Refusal};
 use super::rewriting::Drain;
+use super::standing::Standing;
 use super::verifying::Claimed;
 use super::{Counted, Line, admission, reading, rewriting, well_known};
 use crate::catalogue::route::Target;
@@ -21,7 +22,9 @@ use crate::lang::Text;
 use crate::origin::{Passage, RequestContent};
 use crate::purpose::bind::bind;
 use crate::purpose::stated::Stated;
+use crate::shadow::Call;
 use crate::share::{Facts, Intent, Known, PendingReceipt, Settlement};
+use crate::snapshot::Snapshot;
 use crate::sys;
 
 /// Answers one request: what was disclosed, or the refusal. The one exit of the line.
@@ -79,11 +82,20 @@ async fn share(
 
     // 4 bind
     let stated = Stated::parse(admitted.head.headers.get_all("share-purpose").iter().map(HeaderValue::as_bytes))?;
+    let shadowed = shared.shadow.follow(|| Call {
+        subject: &subject,
+        target: &target,
+        stated: stated.as_ref(),
+        time: admitted.time,
+        source: admitted.source,
+        network: &admitted.network,
+    });
     let bound = known.bound(bind(snapshot.registered(), &subject, &target, stated.as_ref(), admitted.time))?;
 
     // 5 decide
     let circumstances = snapshot.circumstances(&bound, admitted.time, admitted.source, &admitted.network);
     let permit = snapshot.policies.decide(&subject, &target, &bound, &circumstances)?;
+    shadowed.granted(&permit.plan);
     let mut asked = reading::read(&shared.limits, &admitted, &target, content).await?;
     let (data_subject, claimed) = (asked.subject.clone(), asked.claimed.take());
     let mut request = asked.request(&admitted, connection, &subject, &bound)?;
@@ -108,7 +120,8 @@ async fn share(
     // From here on the work outlives the caller, and sees when the caller has gone.
     request.headers_mut().insert("share-id", intent.id_field());
     let waited = Waited::default();
-    let committed = Committed { line: line.clone(), target, claimed, intent, pending, settlement, counted };
+    let standing = Standing::of(&subject, &bound);
+    let committed = Committed { line: line.clone(), target, claimed, intent, pending, settlement, counted, standing, snapshot };
     let answered = Outliving::new(waited.clone(), committed.carry_out(request, waited)).await;
     answered.unwrap_or_else(|_| Err(broken()))
 }
@@ -122,12 +135,14 @@ struct Committed {
     pending: PendingReceipt,
     settlement: Settlement,
     counted: Counted,
+    standing: Standing,
+    snapshot: Arc<Snapshot>,
 }
 
 impl Committed {
     /// Steps 7 to 9; step 10 is the settlement's own.
     async fn carry_out(self, request: Request<RequestContent>, waited: Waited) -> Result<Response<Content>, Refusal> {
-        let Self { line, target, claimed, intent, pending, mut settlement, counted } = self;
+        let Self { line, target, claimed, intent, pending, mut settlement, counted, standing, snapshot } = self;
         let (origin, method) = (&target.resource.origin, request.method().clone());
         let drain = if method.is_safe() { Drain::No } else { Drain::UpTo(line.shared.limits.drain_size) };
         // Work stops when the caller goes away where the call is safe.
@@ -155,7 +170,13 @@ impl Committed {
 
         // 9 reply; 10 settle is done by the settlement, whoever holds it last
         match disclosed {
-            Some(Ok(disclosed)) => Ok(disclosed.reply(&receipt, settlement, counted, drain)),
+            Some(Ok(disclosed)) => match standing.check(&line.shared, &snapshot) {
+                Ok(()) => {
+                    let reply = disclosed.reply(&receipt, settlement, counted, drain);
+                    Ok(reply.map(|content| content.unless(standing.lost(line.shared.clone()))))
+                }
+                Err(refusal) => Err(refusal.of_share(&receipt, settlement)),
+            },
             Some(Err(refusal)) => Err(refusal.of_share(&receipt, settlement)),
             None => Err(unheard()),
         }

@@ -331,6 +331,12 @@ pub enum Event<'a> {
         snapshot: &'a str,
         /// The one before it.
         previous: Option<&'a str>,
+        /// Who wrote it, as its approvals say.
+        author: Option<&'a str>,
+        /// Names of the keys that approved it, sorted.
+        approvers: &'a [String],
+        /// What it was held to before: `check`, `test` and so on.
+        required: &'a [&'a str],
     },
     /// `gateway.started`.
     Started {
@@ -365,17 +371,31 @@ impl Serialize for EventEntry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut members = serializer.serialize_map(None)?;
         let map = &mut members;
-        let (kind, closed, key, previous, snapshot, version) = match *self.0 {
-            Event::SnapshotActivated { snapshot, previous } => ("snapshot.activated", None, None, previous, Some(snapshot), None),
-            Event::Started { version, closed_unknown } => ("gateway.started", Some(closed_unknown), None, None, None, Some(version)),
-            Event::Stopped => ("gateway.stopped", None, None, None, None, None),
-            Event::KeyChanged { key, previous } => ("ledger.key_changed", None, Some(key), Some(previous), None, None),
+        let (kind, closed, version) = match *self.0 {
+            Event::SnapshotActivated { .. } => ("snapshot.activated", None, None),
+            Event::Started { version, closed_unknown } => ("gateway.started", Some(closed_unknown), Some(version)),
+            Event::Stopped => ("gateway.stopped", None, None),
+            Event::KeyChanged { .. } => ("ledger.key_changed", None, None),
         };
+        let (mut author, mut approvers, mut required, mut previous, mut snapshot) = (None, None, None, None, None);
+        if let Event::SnapshotActivated { snapshot: activated, previous: before, author: by, approvers: approved, required: passed } =
+            *self.0
+        {
+            (snapshot, previous, author) = (Some(activated), before, by);
+            (approvers, required) = ((!approved.is_empty()).then_some(approved), (!passed.is_empty()).then_some(passed));
+        }
+        let mut key = None;
+        if let Event::KeyChanged { key: now, previous: before } = *self.0 {
+            (key, previous) = (Some(now), Some(before));
+        }
+        member(map, "approvers", approvers)?;
+        member(map, "author", author)?;
         member(map, "closed_unknown", closed)?;
         member(map, "id", Some(self.1))?;
         member(map, "key", key)?;
         member(map, "kind", Some(kind))?;
         member(map, "previous", previous)?;
+        member(map, "required", required)?;
         member(map, "snapshot", snapshot)?;
         member(map, "time", Some(NO_TIME))?;
         member(map, "v", Some(1))?;

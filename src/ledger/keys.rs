@@ -14,20 +14,20 @@ use super::{Config, OpenError};
 /// Ed25519 in C2SP signed notes.
 const ALGORITHM_ED25519: u8 = 1;
 
-/// Signs checkpoints and receipts under the log's name.
-pub(super) struct Signer {
+/// Signs notes under a name: checkpoints and receipts under the log's, approvals under a person's.
+pub struct Signer {
     name: String,
     pair: Ed25519KeyPair,
 }
 
 impl Signer {
     /// Reads a PKCS#8 PEM file as `openssl genpkey -algorithm ed25519` writes it.
-    pub(super) fn read(name: &str, path: &Path) -> Result<Self, OpenError> {
+    pub fn read(name: &str, path: &Path) -> Result<Self, OpenError> {
         Ok(Self { name: name.to_owned(), pair: ed25519_pair(path)? })
     }
 
     /// The verifier key, as in `log.vkey` (C2SP signed-note).
-    pub(super) fn verifier_key(&self) -> String {
+    pub fn verifier_key(&self) -> String {
         format!("{}+{}+{}", self.name, hex::encode(self.key_id()), BASE64_STANDARD.encode(self.typed_key()))
     }
 
@@ -50,7 +50,7 @@ impl Signer {
     }
 
     /// The note over `text`, which ends with a line feed.
-    pub(super) fn sign(&self, text: &str) -> Vec<u8> {
+    pub fn sign(&self, text: &str) -> Vec<u8> {
         let mut signature = self.key_id().to_vec();
         signature.extend_from_slice(&self.sign_text(text));
         format!("{text}\n— {} {}\n", self.name, BASE64_STANDARD.encode(signature)).into_bytes()

@@ -75,7 +75,7 @@ use jiff::Timestamp;
 
 pub use config::{Config, Register};
 pub use entry::Draft;
-pub use keys::SubjectKeys;
+pub use keys::{Signer, SubjectKeys};
 pub use open_error::OpenError;
 pub use queue::{Pending, Settling};
 pub use tree::published;

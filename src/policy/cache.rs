@@ -1,55 +1,91 @@
 //! Decisions kept under one snapshot. A decision holds for its scope (subject, target, bound scenario and grant) and
 //! exactly those circumstances that the policies under that scope read; `time` by the interval between the constants
-//! that it is compared with. Where a policy uses time in any other way, nothing is kept.
+//! that it is compared with. Where a policy uses time in any other way, nothing is kept. A kept decision costs one
+//! look-up, and holds its whole plan.
 
 use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use moka::Equivalent;
 use moka::sync::Cache;
 
 use super::decide::{Call, Decision, Denial};
 use super::reads::Reads;
 
-/// Scopes whose circumstances are known.
-const SCOPES: u64 = 8192;
-/// Decisions kept; a decision with ten items takes some two kilobytes.
+/// Decisions kept; one with ten items takes some two kilobytes.
 const OUTCOMES: u64 = 4096;
+/// Decisions kept of one scope: a caller whose every call differs in what its policies read pushes out its own only.
+const VARIANTS: usize = 16;
 
 /// A decision or its refusal, shared.
 pub(super) type Outcome = Result<Arc<Decision>, Arc<Denial>>;
 
 /// What fixes the policies that are asked and the entities that they see.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Scope {
+struct Scope {
     requester: Arc<str>,
     department: Arc<str>,
     roles: BTreeSet<Arc<str>>,
     resource: Arc<str>,
-    operation: Option<usize>,
+    operation: usize,
     scenario: Arc<str>,
     grant: Option<Arc<str>>,
 }
 
 impl Scope {
-    /// The scope of a call.
-    pub(super) fn of(call: &Call<'_>) -> Self {
-        let target = call.target;
-        Self {
+    /// None: the operation is not the catalogue's own and has no place in it.
+    fn of(call: &Call<'_>) -> Option<Self> {
+        Some(Self {
             requester: call.subject.requester.id.clone(),
             department: call.subject.department.id.clone(),
             roles: call.subject.roles.clone(),
-            resource: target.resource.id.clone(),
-            operation: target.resource.operations.iter().position(|operation| Arc::ptr_eq(operation, &target.operation)),
+            resource: call.target.resource.id.clone(),
+            operation: operation(call)?,
             scenario: call.scenario.id.clone(),
             grant: call.grant.map(|grant| grant.id.clone()),
-        }
+        })
+    }
+}
+
+fn operation(call: &Call<'_>) -> Option<usize> {
+    call.target.resource.operations.iter().position(|operation| Arc::ptr_eq(operation, &call.target.operation))
+}
+
+/// A call as the key of its scope, so that a look-up copies nothing.
+struct Sought<'c>(&'c Call<'c>, usize);
+
+impl Hash for Sought<'_> {
+    /// As [`Scope`] does, member by member.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self(call, operation) = self;
+        call.subject.requester.id.hash(state);
+        call.subject.department.id.hash(state);
+        call.subject.roles.hash(state);
+        call.target.resource.id.hash(state);
+        operation.hash(state);
+        call.scenario.id.hash(state);
+        call.grant.map(|grant| &grant.id).hash(state);
+    }
+}
+
+impl Equivalent<Scope> for Sought<'_> {
+    fn equivalent(&self, scope: &Scope) -> bool {
+        let Self(call, operation) = self;
+        scope.requester == call.subject.requester.id
+            && scope.department == call.subject.department.id
+            && scope.roles == call.subject.roles
+            && scope.resource == call.target.resource.id
+            && scope.operation == *operation
+            && scope.scenario == call.scenario.id
+            && scope.grant.as_ref() == call.grant.map(|grant| &grant.id)
     }
 }
 
 /// The circumstances of a call, as far as its policies read them.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Seen {
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
     has_case: Option<bool>,
     emergency: Option<bool>,
     work_time: Option<bool>,
@@ -62,10 +98,9 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// None: the decision holds for this call alone.
-    pub(super) fn of(call: &Call<'_>, reads: &Reads) -> Option<Self> {
+    fn of(call: &Call<'_>, reads: &Reads) -> Self {
         let Call { subject, circumstances, .. } = call;
-        (!reads.unbounded).then(|| Self {
+        Self {
             has_case: reads.has_case.then_some(call.has_case),
             emergency: reads.emergency.then_some(circumstances.emergency),
             work_time: reads.work_time.then_some(circumstances.work_time),
@@ -75,43 +110,76 @@ impl Seen {
             operator_clearance: reads.operator_clearance.then_some(subject.operator_clearance),
             source: reads.source.then_some(circumstances.source),
             slot: reads.slot(circumstances.time),
-        })
+        }
     }
 }
 
-/// Both steps of a look-up: what matters for this scope, then what was decided for it.
+/// What was decided in one scope, newest first, and which circumstances tell its calls apart.
 #[derive(Debug)]
-pub(super) struct Decisions {
-    scopes: Cache<Arc<Scope>, Arc<Reads>>,
-    outcomes: Cache<(Arc<Scope>, Seen), Outcome>,
+struct Kept {
+    reads: Reads,
+    outcomes: Vec<(Seen, Outcome)>,
 }
+
+/// All that was decided under one snapshot.
+#[derive(Debug)]
+pub(super) struct Decisions(Cache<Scope, Arc<Kept>>);
 
 impl Decisions {
     /// Nothing decided yet.
     pub(super) fn new() -> Self {
-        Self { scopes: Cache::builder().max_capacity(SCOPES).build(), outcomes: Cache::builder().max_capacity(OUTCOMES).build() }
+        let weight = |_: &Scope, kept: &Arc<Kept>| u32::try_from(kept.outcomes.len()).unwrap_or(u32::MAX);
+        Self(Cache::builder().max_capacity(OUTCOMES).weigher(weight).build())
     }
 
-    /// Which circumstances matter for this scope, where that is known.
-    pub(super) fn reads(&self, scope: &Arc<Scope>) -> Option<Arc<Reads>> {
-        self.scopes.get(scope)
+    /// What was decided for a call that its policies cannot tell from this one.
+    pub(super) fn find(&self, call: &Call<'_>) -> Option<Outcome> {
+        let kept = self.0.get(&Sought(call, operation(call)?))?;
+        let seen = Seen::of(call, &kept.reads);
+        kept.outcomes.iter().find(|(known, _)| *known == seen).map(|(_, outcome)| outcome.clone())
     }
 
-    /// What was decided.
-    pub(super) fn outcome(&self, scope: &Arc<Scope>, seen: Seen) -> Option<Outcome> {
-        self.outcomes.get(&(scope.clone(), seen))
+    /// How many decisions are kept.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.0.iter().map(|(_, kept)| kept.outcomes.len()).sum()
     }
 
     /// Keeps a decision for all calls that its policies cannot tell from this one.
-    pub(super) fn keep(&self, scope: Arc<Scope>, call: &Call<'_>, reads: Reads, outcome: &Outcome) {
-        // An operation that is not the catalogue's own has no place of its own in the scope.
-        if scope.operation.is_none() {
+    pub(super) fn keep(&self, call: &Call<'_>, reads: &Reads, outcome: &Outcome) {
+        if reads.unbounded {
             return;
         }
-        let seen = Seen::of(call, &reads);
-        self.scopes.insert(scope.clone(), Arc::new(reads));
-        if let Some(seen) = seen {
-            self.outcomes.insert((scope, seen), outcome.clone());
+        let Some(scope) = Scope::of(call) else { return };
+        let seen = Seen::of(call, reads);
+        let before = self.0.get(&scope);
+        let others = before.iter().flat_map(|kept| &kept.outcomes).filter(|(known, _)| *known != seen).take(VARIANTS - 1);
+        let mut outcomes = vec![(seen.clone(), outcome.clone())];
+        outcomes.extend(others.cloned());
+        self.0.insert(scope, Arc::new(Kept { reads: reads.clone(), outcomes }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, RandomState};
+
+    use super::*;
+    use crate::policy::tests::world::{Folder, plain};
+
+    #[test]
+    fn a_sought_call_hashes_as_its_scope_does() {
+        let folder = Folder::shipped();
+        let (mut subject, target, circumstances) = (folder.subject("housing-app", 0), folder.target("psb.population"), plain());
+        subject.roles.extend(["auditor".into(), "officer".into()]);
+        let hasher = RandomState::new();
+        for grant in [None, Some("g-2026-0002")] {
+            let call = folder.call((&subject, &target), ("housing", grant), false, &circumstances);
+            let (scope, sought) = (Scope::of(&call).unwrap(), Sought(&call, 0));
+            assert_eq!(hasher.hash_one(&scope), hasher.hash_one(&sought));
+            assert!(sought.equivalent(&scope));
+            assert!(!sought.equivalent(&Scope { operation: 1, ..Scope::of(&call).unwrap() }));
+            assert!(!sought.equivalent(&Scope { grant: Some("g-2026-0007".into()), ..scope }));
         }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use cedar_policy::{Context, Decision as Answer, Entities, EntityUid, Request, Schema};
 
-use super::cache::{Outcome, Scope, Seen};
+use super::cache::Outcome;
 use super::context;
 use super::entities::{Asset, Lineage, TYPES, action, grant_entity, item_id, uid};
 use super::index::Slice;
@@ -104,18 +104,14 @@ pub(super) struct Call<'c> {
 
 /// From the cache, or decided and kept.
 pub(super) fn decide(policies: &Policies, call: &Call<'_>) -> Result<Permit, Denial> {
-    let scope = Arc::new(Scope::of(call));
-    if let Some(reads) = policies.cache.reads(&scope)
-        && let Some(seen) = Seen::of(call, &reads)
-        && let Some(outcome) = policies.cache.outcome(&scope, seen)
-    {
+    if let Some(outcome) = policies.cache.find(call) {
         return outcome.map(Permit).map_err(|denial| (*denial).clone());
     }
     let (reads, outcome) = decide_cold(policies, call);
     // An incident is told again on every call.
     let incident = matches!(&outcome, Err(denial) if !denial.errors.is_empty());
-    if let (Some(reads), false) = (reads, incident) {
-        policies.cache.keep(scope, call, reads, &outcome);
+    if let (Some(reads), false) = (&reads, incident) {
+        policies.cache.keep(call, reads, &outcome);
     }
     outcome.map(Permit).map_err(|denial| (*denial).clone())
 }

@@ -3,7 +3,7 @@
 //! reasons and errors. Conditions are never indexed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cedar_policy::{ActionConstraint, Entities, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint, Schema};
 use moka::sync::Cache;
@@ -49,10 +49,19 @@ pub(super) struct Slice {
     pub(super) reads: Reads,
 }
 
+/// What a policy names and reads.
+#[derive(Debug)]
+struct Facts {
+    named: Vec<EntityUid>,
+    reads: Reads,
+}
+
 /// All policies, filed by their scope.
 #[derive(Debug)]
 pub(super) struct Index {
     policies: Vec<Policy>,
+    /// Of each policy, found when it is first asked: most of many thousand wait long for their call.
+    facts: Vec<OnceLock<Result<Facts, String>>>,
     by_action: HashMap<EntityUid, ByScope>,
     slices: Cache<Box<[u32]>, Arc<Slice>>,
 }
@@ -70,7 +79,8 @@ impl Index {
             }
         }
         let slices = Cache::builder().max_capacity(SLICES).build();
-        Ok(Self { policies, by_action, slices })
+        let facts = policies.iter().map(|_| OnceLock::new()).collect();
+        Ok(Self { policies, facts, by_action, slices })
     }
 
     /// All of them, in the order in which they were read.
@@ -93,17 +103,28 @@ impl Index {
     }
 
     fn cut(&self, numbers: &[u32]) -> Result<Slice, String> {
-        let chosen = || numbers.iter().filter_map(|&number| self.policies.get(number as usize));
+        let mut policies = PolicySet::new();
         let mut reads = Reads::default();
         let mut named: Vec<EntityUid> = Vec::new();
-        for policy in chosen() {
-            reads.merge(&Reads::of(&policy.to_json().map_err(|error| error.to_string())?));
-            named.extend(policy.entity_literals());
+        for &number in numbers {
+            let (policy, facts) = self.at(number)?;
+            policies.add(policy.clone()).map_err(|error| error.to_string())?;
+            reads.merge(&facts.reads);
+            named.extend(facts.named.iter().cloned());
         }
         named.sort_unstable();
         named.dedup();
-        let policies = PolicySet::from_policies(chosen().cloned()).map_err(|error| error.to_string())?;
         Ok(Slice { policies, named, reads })
+    }
+
+    fn at(&self, number: u32) -> Result<(&Policy, &Facts), String> {
+        let missing = || format!("there is no policy of number {number}");
+        let (policy, facts) = self.policies.get(number as usize).zip(self.facts.get(number as usize)).ok_or_else(missing)?;
+        let find = || {
+            let tree = policy.to_json().map_err(|error| error.to_string())?;
+            Ok(Facts { named: policy.entity_literals(), reads: Reads::of(&tree) })
+        };
+        Ok((policy, facts.get_or_init(find).as_ref().map_err(Clone::clone)?))
     }
 }
 

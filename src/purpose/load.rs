@@ -1,5 +1,6 @@
 //! Reads `scenarios/*.toml`, `grants/*.toml` and `calendar.toml`.
 
+mod files;
 mod grant;
 mod overlap;
 mod scenario;
@@ -18,19 +19,34 @@ use crate::written::{Document, Placed, Problems, Table, nearest, units};
 
 const KINDS: [(&str, Kind); 3] = [("query", Kind::Query), ("verify", Kind::Verify), ("bulk", Kind::Bulk)];
 
+pub(super) use files::Files;
+
+/// The files that purposes are read from, each as its relative path and text.
+#[derive(Clone, Copy, Debug)]
+pub struct Texts<'t, S> {
+    /// `scenarios/*.toml`.
+    pub scenarios: &'t [(S, S)],
+    /// `grants/*.toml`.
+    pub grants: &'t [(S, S)],
+    /// `calendar.toml`.
+    pub calendar: Option<(&'t str, &'t str)>,
+    /// What grants are held against beside requesters and scenarios: departments, regions, classes and the catalogue.
+    pub basis: &'t [(S, S)],
+}
+
 impl Purposes {
-    /// Reads every scenario and grant, each file as its relative path and text, and the calendar where there is one.
-    pub fn load(
-        scenarios: &[(String, String)],
-        grants: &[(String, String)],
-        calendar: Option<(&str, &str)>,
+    /// Reads every scenario and grant, and the calendar where there is one. A grant file that is as it was `before`, with
+    /// all that its grants are held against, is not read again.
+    pub fn load<S: AsRef<str> + Sync>(
+        texts: &Texts<'_, S>,
         parties: &Parties,
         catalogue: &Catalogue,
+        before: Option<&Self>,
         problems: &Problems,
     ) -> Self {
         let mut read: HashMap<Arc<str>, Arc<Scenario>> = HashMap::new();
-        for (file, text) in scenarios {
-            let document = Document::parse(file, text, problems);
+        for (file, text) in texts.scenarios {
+            let document = Document::parse(file.as_ref(), text.as_ref(), problems);
             let Some(scenario) = scenario::read(document.root(problems), parties, catalogue) else { continue };
             if let Some(first) = read.get(&scenario.id) {
                 report_twice(("场景", "scenario"), &scenario.id, &first.place.file, &scenario.place, problems);
@@ -38,18 +54,12 @@ impl Purposes {
             }
             read.insert(scenario.id.clone(), Arc::new(scenario));
         }
-        let mut reading = grant::Reading::new(parties, catalogue, &read, problems);
-        for (file, text) in grants {
-            let document = Document::parse(file, text, problems);
-            let root = document.root(problems);
-            for table in root.tables("grants") {
-                reading.read(table);
-            }
-            root.finish();
-        }
-        let grants = reading.finish();
+        let reading = grant::Reading::new(parties, catalogue, &read);
+        let basis = files::basis(parties, &read, texts.basis);
+        let (files, grants) = files::read(texts.grants, &reading, basis, before.map(|before| &before.files), problems);
         overlap::report(&grants, problems);
-        Self::new(read, grants, calendar.map(|calendar| Calendar::load(calendar, problems)))
+        let calendar = texts.calendar.map(|calendar| Calendar::load(calendar, problems));
+        Self { files, ..Self::new(read, grants, calendar) }
     }
 }
 

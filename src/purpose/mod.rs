@@ -17,6 +17,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+pub use load::Texts;
+
 use crate::catalogue::Kind;
 use crate::disclosure::Form;
 use crate::lang::Text;
@@ -226,6 +228,7 @@ pub struct Purposes {
     /// When offices work.
     pub calendar: Option<calendar::Calendar>,
     held: held::Held,
+    files: load::Files,
 }
 
 impl Purposes {
@@ -236,6 +239,6 @@ impl Purposes {
         calendar: Option<calendar::Calendar>,
     ) -> Self {
         let held = held::Held::of(grants.values());
-        Self { scenarios, grants, calendar, held }
+        Self { scenarios, grants, calendar, held, files: load::Files::default() }
     }
 }

@@ -45,6 +45,21 @@ impl From<TooLong> for Error {
     }
 }
 
+/// A control snapshot that is put in force, and on whose word.
+#[derive(Clone, Copy, Debug)]
+pub struct Activation<'a> {
+    /// `sha256:HEX`.
+    pub snapshot: &'a str,
+    /// The one before it.
+    pub previous: Option<&'a str>,
+    /// Who wrote it, as its approvals say.
+    pub author: Option<&'a str>,
+    /// Who approved it.
+    pub approvers: &'a [String],
+    /// What it was held to.
+    pub required: &'a [&'a str],
+}
+
 /// Records what the gateway does.
 pub struct Recorder {
     ledger: Arc<Ledger>,
@@ -58,15 +73,16 @@ impl Recorder {
     }
 
     /// The gateway starts under this snapshot. Waits until both facts are durable.
-    pub async fn started(&self, snapshot: &str) -> Result<(), Error> {
+    pub async fn started(&self, activation: &Activation<'_>) -> Result<(), Error> {
         let closed_unknown = self.ledger.closed_unknown();
         self.append(Event::Started { version: env!("CARGO_PKG_VERSION"), closed_unknown }.draft()).await?;
-        self.activated(snapshot, None).await
+        self.activated(activation).await
     }
 
-    /// A new control snapshot is about to be put in force.
-    pub async fn activated(&self, snapshot: &str, previous: Option<&str>) -> Result<(), Error> {
-        self.append(Event::SnapshotActivated { snapshot, previous }.draft()).await
+    /// A control snapshot is about to be put in force.
+    pub async fn activated(&self, activation: &Activation<'_>) -> Result<(), Error> {
+        let Activation { snapshot, previous, author, approvers, required } = *activation;
+        self.append(Event::SnapshotActivated { snapshot, previous, author, approvers, required }.draft()).await
     }
 
     /// The gateway stops. A ledger that cannot be written has said so already.

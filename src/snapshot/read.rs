@@ -75,12 +75,17 @@ impl Folder {
     }
 
     /// The files of one part: `catalogue/` with all folders in it, the others without.
-    pub(super) fn texts(&self, part: &str, extension: &str) -> Vec<(String, String)> {
+    pub(super) fn borrowed(&self, part: &str, extension: &str) -> Vec<(&str, &str)> {
         let belongs = |path: &str| {
             let rest = path.strip_prefix(part).unwrap_or_default();
             rest.ends_with(extension) && (part == "catalogue/" || !rest.contains('/'))
         };
-        self.texts.iter().filter(|(path, _)| belongs(path)).map(|(path, text)| (path.clone(), text.clone())).collect()
+        self.texts.iter().filter(|(path, _)| belongs(path)).map(|(path, text)| (path.as_str(), text.as_str())).collect()
+    }
+
+    /// As [`Folder::borrowed`], copied.
+    pub(super) fn texts(&self, part: &str, extension: &str) -> Vec<(String, String)> {
+        self.borrowed(part, extension).into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect()
     }
 
     /// Lists the folder again: what changed, came or went since the first listing is an error.
@@ -99,12 +104,38 @@ impl Folder {
     /// The digest over all files, and the files.
     pub(super) fn into_files(self) -> (String, Vec<(String, Vec<u8>)>) {
         let files: Vec<(String, Vec<u8>)> = self.texts.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-        let mut context = Context::new(&SHA256);
-        for part in files.iter().flat_map(|(path, content)| [path.as_bytes(), content]) {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part);
-        }
-        (format!("sha256:{}", hex::encode(context.finish())), files)
+        (digest_of(&files), files)
+    }
+}
+
+/// `sha256:HEX` over files sorted by path.
+pub(super) fn digest_of(files: &[(String, Vec<u8>)]) -> String {
+    let mut context = Context::new(&SHA256);
+    for part in files.iter().flat_map(|(path, content)| [path.as_bytes(), content]) {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    format!("sha256:{}", hex::encode(context.finish()))
+}
+
+/// A folder's files as they stand: equal to another listing while nothing in it changed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listing(Option<(PathBuf, BTreeMap<String, Stamp>)>);
+
+impl Listing {
+    /// Lists a control folder; one that cannot be listed is like any other such.
+    pub fn of(folder: &Path) -> Self {
+        let root = fs::canonicalize(folder).ok();
+        let listed = root.and_then(|root| list(&root, &Problems::default()).map(|listed| (root, listed)));
+        Self(listed)
+    }
+
+    /// Lists the files of a plain folder, whatever they are.
+    pub fn of_any(folder: &Path) -> Self {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let stamped =
+            entries.filter_map(|entry| Some((entry.file_name().to_string_lossy().into_owned(), Stamp::of(&entry.metadata().ok()?))));
+        Self(Some((folder.to_owned(), stamped.collect())))
     }
 }
 

@@ -56,3 +56,73 @@ fn a_folder_that_changes_while_it_is_read_is_refused() {
     let changed = "changed_while_reading";
     assert_eq!(told, [("grants/a.toml", changed), ("grants/b.toml", changed), ("grants/d.toml", changed), ("schema.cedarschema", changed)]);
 }
+
+/// A copy of the shipped folder that a test may change.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn new(name: &str) -> Self {
+        let to = std::env::temp_dir().join(format!("kanhe-{name}-{}", std::process::id()));
+        for (path, bytes) in Snapshot::load(&shipped()).unwrap().0.files {
+            let path = to.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        Self(to)
+    }
+
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.0.join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file} has no `{from}`");
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn a_grant_file_is_read_again_only_when_it_or_what_it_rests_on_changed() {
+    let copy = Copy::new("again");
+    let split = |text: String| {
+        let at = text.rfind("[[grants]]").unwrap();
+        (text[..at].to_owned(), text[at..].to_owned())
+    };
+    let file = fs::read_dir(copy.0.join("grants")).unwrap().next().unwrap().unwrap().path();
+    let (first, last) = split(fs::read_to_string(&file).unwrap());
+    fs::write(&file, first).unwrap();
+    fs::write(copy.0.join("grants/last.toml"), last).unwrap();
+    let load =
+        |before: Option<&Snapshot>| Snapshot::load_after(&copy.0, before).unwrap_or_else(|refused| panic!("{:#?}", refused.errors)).0;
+    let same = |a: &Snapshot, b: &Snapshot, id: &str| Arc::ptr_eq(&a.purposes.grants[id], &b.purposes.grants[id]);
+    let (early, late) = ("g-2026-0001", "g-2026-0007");
+    let one = load(None);
+    // Its own file.
+    copy.edit("grants/last.toml", "\"active\"", "\"suspended\"");
+    let two = load(Some(&one));
+    assert!(same(&one, &two, early) && !same(&one, &two, late));
+    assert_eq!(two.purposes.grants[late].status, crate::purpose::GrantStatus::Suspended);
+    // A requester's and a scenario's status, and policies, are nothing that a grant is held against.
+    copy.edit("requesters.toml", "status = \"active\"", "status = \"suspended\"");
+    copy.edit("scenarios/patrol.toml", "\"approved\"", "\"suspended\"");
+    let three = load(Some(&two));
+    assert!(same(&two, &three, early) && same(&two, &three, late));
+    assert!(three.parties.requesters["patrol-app"].value.suspended);
+    // The catalogue is: with the item goes the grant's right to name it.
+    copy.edit("catalogue/psb.population.toml", "grade = 4", "grade = 3");
+    let four = load(Some(&three));
+    assert!(!same(&three, &four, early) && !same(&three, &four, late));
+    // What is read on from another snapshot is what is read anew.
+    let anew = load(None);
+    assert_eq!(anew.digest, four.digest);
+    assert_eq!(format!("{:?}", anew.purposes.grants[early]), format!("{:?}", four.purposes.grants[early]));
+    // Two files that name one grant, though neither changed but one is new.
+    let again = fs::read(copy.0.join("grants/last.toml")).unwrap();
+    fs::write(copy.0.join("grants/again.toml"), again).unwrap();
+    let refused = Snapshot::load_after(&copy.0, Some(&four)).unwrap_err();
+    assert!(refused.errors.iter().any(|problem| problem.code == "duplicate_id"), "{:#?}", refused.errors);
+}

@@ -28,6 +28,8 @@ use crate::lang::Text;
 pub struct Document<'i> {
     file: Arc<str>,
     text: &'i str,
+    /// Lines of the file before this text.
+    above: u32,
     root: Spanned<DeTable<'i>>,
     lines: OnceCell<Lines>,
 }
@@ -35,8 +37,13 @@ pub struct Document<'i> {
 impl<'i> Document<'i> {
     /// Parses TOML; syntax errors go to `problems`, and what could be read is still there to be judged.
     pub fn parse(file: &str, text: &'i str, problems: &Problems) -> Self {
+        Self::part(&file.into(), text, 0, problems)
+    }
+
+    /// A part of a file that begins after `above` whole lines.
+    pub fn part(file: &Arc<str>, text: &'i str, above: u32, problems: &Problems) -> Self {
         let (root, errors) = DeTable::parse_recoverable(text);
-        let document = Self { file: file.into(), text, root, lines: OnceCell::new() };
+        let document = Self { file: file.clone(), text, above, root, lines: OnceCell::new() };
         for error in errors {
             let place = document.place(error.span().unwrap_or(0..0));
             let message = Text::new(format!("TOML 语法错误：{}", error.message()), format!("not valid TOML: {}", error.message()));
@@ -52,7 +59,8 @@ impl<'i> Document<'i> {
 
     fn place(&self, span: Range<usize>) -> Place {
         let lines = self.lines.get_or_init(|| Lines::of(self.text));
-        lines.place(&self.file, self.text, span.start)
+        let place = lines.place(&self.file, self.text, span.start);
+        Place { line: place.line.saturating_add(self.above), ..place }
     }
 }
 

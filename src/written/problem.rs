@@ -65,6 +65,12 @@ impl Problems {
         self.warnings.borrow_mut().push(Problem { place: place.clone(), code, message, help });
     }
 
+    /// Adds what was found elsewhere.
+    pub fn add(&self, errors: Vec<Problem>, warnings: Vec<Problem>) {
+        self.errors.borrow_mut().extend(errors);
+        self.warnings.borrow_mut().extend(warnings);
+    }
+
     /// Whether nothing was found that forbids loading.
     pub fn is_ok(&self) -> bool {
         self.errors.borrow().is_empty()

@@ -24,6 +24,7 @@ mod interop;
 mod loader;
 mod origin;
 mod proving;
+mod publish;
 mod receipts;
 mod refusals;
 mod register;

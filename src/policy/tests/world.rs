@@ -10,7 +10,7 @@ use crate::identity::parties::Parties;
 use crate::identity::{Credential, CredentialKind, Subject};
 use crate::policy::decide::Call;
 use crate::policy::{Circumstances, Policies, Sources, World};
-use crate::purpose::Purposes;
+use crate::purpose::{Purposes, Texts};
 use crate::written::{Problem, Problems};
 
 /// The texts of one kind in the shipped folder.
@@ -35,8 +35,8 @@ pub(in crate::policy) fn sources() -> Sources {
 /// Everything but the policies.
 pub(in crate::policy) struct Folder {
     pub(in crate::policy) parties: Parties,
-    pub(super) catalogue: Catalogue,
-    pub(super) purposes: Purposes,
+    pub(in crate::policy) catalogue: Catalogue,
+    pub(in crate::policy) purposes: Purposes,
 }
 
 impl Folder {
@@ -48,7 +48,8 @@ impl Folder {
         assert!(problems.is_ok(), "{problems:?}");
         let catalogue = Catalogue::load(&texts("catalogue", "toml"), None, &parties, &problems);
         let (scenarios, grants) = (texts("scenarios", "toml"), texts("grants", "toml"));
-        let purposes = Purposes::load(&scenarios, &grants, file("calendar.toml"), &parties, &catalogue, &problems);
+        let read = Texts { scenarios: &scenarios, grants: &grants, calendar: file("calendar.toml"), basis: &[] };
+        let purposes = Purposes::load(&read, &parties, &catalogue, None, &problems);
         assert!(problems.is_ok(), "{problems:?}");
         Self { parties, catalogue, purposes }
     }
@@ -85,7 +86,7 @@ impl Folder {
     }
 
     /// A call under a scenario and, where there is one, a grant.
-    pub(super) fn call<'c>(
+    pub(in crate::policy) fn call<'c>(
         &'c self,
         (subject, target): (&'c Subject, &'c Target),
         (scenario, grant): (&str, Option<&str>),

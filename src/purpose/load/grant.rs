@@ -1,10 +1,10 @@
-//! Reads the `[[grants]]`: a hundred thousand of them in about a second, so nothing here looks at two grants at once.
+//! Reads one of the `[[grants]]`. There may be a hundred thousand, so nothing here looks at two grants at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::super::{Approval, Grant, GrantStatus, Holder, Quota, ResourcePattern, Scenario, Side};
-use super::{dangling, department, kinds, pattern, report_twice, validity};
+use super::{dangling, department, kinds, pattern, validity};
 use crate::catalogue::{Catalogue, Item, Mode, Resource, Sharing};
 use crate::disclosure::Form;
 use crate::identity::parties::Parties;
@@ -27,32 +27,21 @@ pub(super) struct Reading<'r> {
     parties: &'r Parties,
     catalogue: &'r Catalogue,
     scenarios: &'r HashMap<Arc<str>, Arc<Scenario>>,
-    problems: &'r Problems,
     /// Items by their id, which all grants share.
     items: HashMap<Arc<str>, &'r Item>,
-    grants: HashMap<Arc<str>, Arc<Grant>>,
 }
 
 impl<'r> Reading<'r> {
-    pub(super) fn new(
-        parties: &'r Parties,
-        catalogue: &'r Catalogue,
-        scenarios: &'r HashMap<Arc<str>, Arc<Scenario>>,
-        problems: &'r Problems,
-    ) -> Self {
+    pub(super) fn new(parties: &'r Parties, catalogue: &'r Catalogue, scenarios: &'r HashMap<Arc<str>, Arc<Scenario>>) -> Self {
         let of = |resource: &'r Arc<Resource>| {
             resource.items.iter().map(|item| (Arc::from(format!("{}#{}", resource.id, item.name)), item)).collect::<Vec<_>>()
         };
         let items = catalogue.resources.values().flat_map(of).collect();
-        Self { parties, catalogue, scenarios, problems, items, grants: HashMap::new() }
-    }
-
-    pub(super) fn finish(self) -> HashMap<Arc<str>, Arc<Grant>> {
-        self.grants
+        Self { parties, catalogue, scenarios, items }
     }
 
     /// Reads one grant.
-    pub(super) fn read(&mut self, table: Table<'_, '_>) {
+    pub(super) fn read(&self, table: Table<'_, '_>) -> Option<Grant> {
         let id = table.id("id");
         let holder = self.holder(&table);
         let resource = table.string("resource").and_then(|written| pattern(&table, &written, self.parties, self.catalogue));
@@ -61,7 +50,7 @@ impl<'r> Reading<'r> {
         let items = self.items(&table, resource.as_ref());
         if let Some(region) = table.strings("regions").first() {
             let message = Text::new("授权的 `regions` 尚不支持", "`regions` of a grant are not supported yet");
-            self.problems.error(&region.place, "not_yet_supported", message, None);
+            table.problems().error(&region.place, "not_yet_supported", message, None);
         }
         let quota = table.opt_table("quota").map(quota).unwrap_or_default();
         let application = table.filled("application").map(|text| text.value);
@@ -71,36 +60,25 @@ impl<'r> Reading<'r> {
         let status = table.choice("status", &STATUS);
         let approvals = approvals(&table, validity.map(|(_, until)| until));
         table.finish();
-        if let Some(id) = &id
-            && let Some(first) = self.grants.get(&id.value)
-        {
-            let first = format!("{}:{}", first.place.file, first.place.line);
-            return report_twice(("授权", "grant"), &id.value, &first, &id.place, self.problems);
-        }
-        let grant = || {
-            let (id, (valid_from, valid_until)) = (id?, validity?);
-            Some(Grant {
-                id: id.value,
-                holder: holder?,
-                resource: resource?,
-                scenario: scenario?,
-                kinds,
-                items: items?,
-                regions: Vec::new(),
-                quota,
-                application: application?,
-                legal_basis: legal_basis?,
-                mode: mode?,
-                valid_from,
-                valid_until,
-                status: status?,
-                approvals,
-                place: id.place,
-            })
-        };
-        if let Some(grant) = grant() {
-            self.grants.insert(grant.id.clone(), Arc::new(grant));
-        }
+        let (id, (valid_from, valid_until)) = (id?, validity?);
+        Some(Grant {
+            id: id.value,
+            holder: holder?,
+            resource: resource?,
+            scenario: scenario?,
+            kinds,
+            items: items?,
+            regions: Vec::new(),
+            quota,
+            application: application?,
+            legal_basis: legal_basis?,
+            mode: mode?,
+            valid_from,
+            valid_until,
+            status: status?,
+            approvals,
+            place: id.place,
+        })
     }
 
     fn holder(&self, table: &Table<'_, '_>) -> Option<Holder> {
@@ -151,7 +129,7 @@ impl<'r> Reading<'r> {
                 format!("场景 `{id}` 不包含所授权的数据资源，该授权永远用不上"),
                 format!("scenario `{id}` covers nothing of what is granted: the grant is never used"),
             );
-            self.problems.warning(&written.place, "never_used", message, None);
+            table.problems().warning(&written.place, "never_used", message, None);
         }
         Some(id.clone())
     }
@@ -169,10 +147,10 @@ impl<'r> Reading<'r> {
             };
             let found = self.items.get_key_value(id.as_str()).filter(|_| self.covers(resource, &id));
             let Some((id, item)) = found else {
-                self.report_unknown(resource, &key);
+                self.report_unknown(resource, &key, table.problems());
                 continue;
             };
-            self.warn(&key, item, &forms);
+            warn(&key, item, &forms, table.problems());
             items.insert(id.clone(), forms);
         }
         written.finish();
@@ -184,7 +162,7 @@ impl<'r> Reading<'r> {
         self.catalogue.resources.get(id).is_some_and(|found| resource.covers(&found.id, &found.provider))
     }
 
-    fn report_unknown(&self, resource: &ResourcePattern, key: &Placed<String>) {
+    fn report_unknown(&self, resource: &ResourcePattern, key: &Placed<String>, problems: &Problems) {
         let written = &key.value;
         let known: Vec<&str> = match resource {
             ResourcePattern::One(id) => {
@@ -203,31 +181,31 @@ impl<'r> Reading<'r> {
         };
         let near = nearest(written, known);
         let help = near.map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")));
-        self.problems.error(&key.place, "unknown_item", Text::new(zh, en), help);
+        problems.error(&key.place, "unknown_item", Text::new(zh, en), help);
     }
+}
 
-    /// Forms that can never be used: approved by mistake, or missing in the catalogue.
-    fn warn(&self, key: &Placed<String>, item: &Item, forms: &BTreeSet<Form>) {
-        let name = &key.value;
-        let warn = |code, zh: String, en: String| self.problems.warning(&key.place, code, Text::new(zh, en), None);
-        if item.sharing == Sharing::NotShared {
-            warn(
-                "item_not_shared",
-                format!("数据项 `{name}` 不予共享，授权不起作用"),
-                format!("item `{name}` is not shared: the grant has no effect on it"),
-            );
+/// Forms that can never be used: approved by mistake, or missing in the catalogue.
+fn warn(key: &Placed<String>, item: &Item, forms: &BTreeSet<Form>, problems: &Problems) {
+    let name = &key.value;
+    let warn = |code, zh: String, en: String| problems.warning(&key.place, code, Text::new(zh, en), None);
+    if item.sharing == Sharing::NotShared {
+        warn(
+            "item_not_shared",
+            format!("数据项 `{name}` 不予共享，授权不起作用"),
+            format!("item `{name}` is not shared: the grant has no effect on it"),
+        );
+    }
+    if &*item.name == "*" {
+        if forms.iter().any(|form| *form != Form::Reveal) {
+            warn("never_used", "整体内容只能原值提供".to_owned(), "opaque content is revealed whole or not at all".to_owned());
         }
-        if &*item.name == "*" {
-            if forms.iter().any(|form| *form != Form::Reveal) {
-                warn("never_used", "整体内容只能原值提供".to_owned(), "opaque content is revealed whole or not at all".to_owned());
-            }
-        } else if forms.contains(&Form::Mask) && item.mask.is_none() {
-            warn(
-                "mask_without_preset",
-                format!("数据项 `{name}` 未设脱敏规则，`mask` 用不上"),
-                format!("item `{name}` has no mask preset: `mask` is never used"),
-            );
-        }
+    } else if forms.contains(&Form::Mask) && item.mask.is_none() {
+        warn(
+            "mask_without_preset",
+            format!("数据项 `{name}` 未设脱敏规则，`mask` 用不上"),
+            format!("item `{name}` has no mask preset: `mask` is never used"),
+        );
     }
 }
 

@@ -10,9 +10,9 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::route::Target;
 use crate::identity::parties::Parties;
 use crate::identity::{Credential, CredentialKind, Subject, TokenScope};
-use crate::purpose::Purposes;
 use crate::purpose::bind::{Bound, NotBound, Registered, bind};
 use crate::purpose::stated::Stated;
+use crate::purpose::{Purposes, Texts};
 use crate::written::{Problem, Problems};
 
 pub(super) struct World {
@@ -116,7 +116,8 @@ pub(super) fn load(scenarios: &[(String, String)], grants: &[String]) -> (World,
     ];
     let catalogue = Catalogue::load(&resources, None, &parties, &problems);
     let grants = [("grants/all.toml".to_owned(), grants.concat())];
-    let purposes = Purposes::load(scenarios, &grants, None, &parties, &catalogue, &problems);
+    let texts = Texts { scenarios, grants: &grants, calendar: None, basis: &[] };
+    let purposes = Purposes::load(&texts, &parties, &catalogue, None, &problems);
     let (errors, warnings) = problems.into_parts();
     (World { parties, catalogue, purposes }, errors, warnings)
 }
