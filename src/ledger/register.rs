@@ -1,7 +1,7 @@
 //! The register: what was logged, laid out for searching. It is derived from the signed log alone, always behind it by a
 //! little, never ahead, and made anew from it whenever it is lost, broken or of another form. No share waits for it.
 //!
-//! The seam between the two halves is [`Store`]: a store tells up to which index it holds the log, and takes the rows
+//! The seam between the two halves is `Store`: a store tells up to which index it holds the log, and takes the rows
 //! that follow, in order, each once. Feeding goes on from there after any outage, without loss or repetition.
 
 mod check;
