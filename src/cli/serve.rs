@@ -16,7 +16,12 @@ pub struct ServeArgs {
 /// Runs until SIGTERM.
 pub fn run(args: &ServeArgs, settings: &Settings) -> Exit {
     let announce: app::Announce = Box::new(out);
-    match app::serve(&settings.config, args.create_ledger, &announce) {
+    ended(app::serve(&settings.config, args.create_ledger, &announce), settings)
+}
+
+/// Tells people why what should have gone on serving did not.
+pub(super) fn ended(served: Result<(), app::Error>, settings: &Settings) -> Exit {
+    match served {
         Ok(()) => Exit::Yes,
         Err(app::Error::Written(problems)) => {
             print_problems(&problems, settings);

@@ -93,7 +93,7 @@ impl PendingReceipt {
 /// Proof that a share is on record. No reply is made without one, and only a durable entry makes one:
 ///
 /// ```compile_fail,E0451
-/// let receipt = kanhe::share::Receipt { committed: todo!() };
+/// let receipt = kanhe::share::Receipt { committed: unreachable!() };
 /// ```
 #[must_use]
 pub struct Receipt {

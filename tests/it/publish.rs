@@ -83,6 +83,33 @@ async fn what_fails_the_gate_is_not_put_in_force() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_would_show_a_recorded_call_more_is_not_put_in_force() {
+    let world = World::new();
+    control(&world, "require = [\"replay\"]");
+    let gateway = world.serve();
+    assert_eq!(gateway.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await.status, 200);
+    let (masked, shown) = ("name = [\"mask\"], telephone", "name = [\"reveal\", \"mask\"], telephone");
+    world.edit("grants/all.toml", |text| {
+        assert!(text.contains(masked));
+        text.replace(masked, shown)
+    });
+    assert_eq!(gateway.reload(), "reload refused: 1 errors");
+    assert!(gateway.log().contains("psb.population#name: mask would become reveal"), "the log names the item: {}", gateway.log());
+    assert!(fails(&world, &["--lang", "en", "policy", "gate"], 1).contains("mask would become reveal"));
+    let answer = gateway.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await;
+    assert!(
+        answer.field("share-disclosure").contains("mask=(id_number") && answer.field("share-disclosure").contains("name)"),
+        "{answer:?}"
+    );
+
+    // Showing less stands in nobody's way.
+    world.edit("grants/all.toml", |text| text.replace(shown, "telephone"));
+    succeeds(&world, &["policy", "gate"]);
+    assert!(gateway.reload().starts_with("snapshot "));
+    gateway.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn as_many_as_must_approve_before_a_snapshot_is_in_force() {
     let world = World::new();
     let key = |name: &str| succeeds(&world, &["policy", "keygen", "--name", name, "--out", &secret(&world, name)]).trim().to_owned();

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::app::{self, Announce};
-use crate::cli::{Exit, Settings, out, print_problems, print_trouble};
+use crate::cli::{Exit, Settings, out, serve};
 
 #[derive(Debug, Args)]
 pub(super) struct WitnessArgs {
@@ -15,15 +15,5 @@ pub(super) struct WitnessArgs {
 /// Runs until SIGTERM.
 pub(super) fn run(args: &WitnessArgs, settings: &Settings) -> Exit {
     let announce: Announce = Box::new(out);
-    match app::witness::serve(&settings.config, args.create, &announce) {
-        Ok(()) => Exit::Yes,
-        Err(app::Error::Written(problems)) => {
-            print_problems(&problems, settings);
-            Exit::Trouble
-        }
-        Err(app::Error::Trouble(text)) => {
-            print_trouble(&text, settings);
-            Exit::Trouble
-        }
-    }
+    serve::ended(app::witness::serve(&settings.config, args.create, &announce), settings)
 }

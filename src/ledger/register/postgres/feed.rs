@@ -248,6 +248,12 @@ impl Feeding {
             (Some(_), _) => {}
         }
         self.told.size.store(store.end(), Ordering::Relaxed);
+        // Whichever way it went: nobody is told that an entry is there which the database was never given.
+        let needed = waiting.iter().map(|Waiting { batch, .. }| batch.batch.first + batch.batch.leaves.len() as u64).max();
+        if needed.is_some_and(|needed| store.end() < needed) {
+            let why = format!("the log could be read up to entry {} only, and later ones wait", store.end());
+            return Err(Broken { why, anew: false });
+        }
         if self.seen.is_none_or(|seen| seen.elapsed() > SEEN_EVERY) {
             store.seen(self.snapshot.as_deref())?;
             self.seen = Some(sys::instant());
