@@ -149,19 +149,27 @@ async fn http2(ask: &Ask, take: impl Fn() -> Option<usize> + Clone + Send + 'sta
     set.join_all().await.into_iter().collect()
 }
 
-/// One HTTP/1.1 answer as it comes, by its declared length; of its content only a beginning is kept.
+/// What ends chunked content; nothing follows it until the next request.
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
+/// One HTTP/1.1 answer as it comes, by its declared length or its last chunk; of its content only a beginning and the last
+/// bytes are kept.
 #[derive(Default)]
 struct Reading {
     seen: Vec<u8>,
-    head: Option<(u16, usize)>,
+    /// Status and length with the head; none: chunked.
+    head: Option<(u16, Option<usize>)>,
     got: usize,
+    tail: Vec<u8>,
 }
 
 impl Reading {
     fn takes(&mut self, bytes: &[u8]) -> Result<bool, String> {
+        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(LAST_CHUNK.len())..]);
+        self.tail.drain(..self.tail.len().saturating_sub(LAST_CHUNK.len()));
         if let Some((_, whole)) = self.head {
             self.got += bytes.len();
-            return Ok(self.got >= whole);
+            return Ok(self.is_whole(whole));
         }
         self.seen.extend_from_slice(bytes);
         self.got = self.seen.len();
@@ -169,9 +177,17 @@ impl Reading {
         let text = String::from_utf8_lossy(&self.seen[..end]).to_ascii_lowercase();
         let length = text.split("content-length:").nth(1).and_then(|rest| rest.split("\r\n").next()?.trim().parse::<usize>().ok());
         let status = text.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(|| text.clone())?;
-        let whole = end + 4 + length.ok_or_else(|| format!("no length: {text}"))?;
+        let whole = match length {
+            Some(length) => Some(end + 4 + length),
+            None if text.contains("transfer-encoding: chunked") => None,
+            None => return Err(format!("no length: {text}")),
+        };
         self.head = Some((status, whole));
-        Ok(self.got >= whole)
+        Ok(self.is_whole(whole))
+    }
+
+    fn is_whole(&self, whole: Option<usize>) -> bool {
+        whole.map_or(self.tail == LAST_CHUNK, |whole| self.got >= whole)
     }
 
     fn judge(&self, expected: u16) -> Result<(), String> {

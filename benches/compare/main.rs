@@ -1,5 +1,5 @@
 //! What a share costs beside proxies that check nothing, in one run: `cargo bench --bench compare -- [--quick] [CASE…]`
-//! (`--list` names the cases). Every proxy has one worker on a core of its own, stands before the same origin, is asked
+//! (`--list` names the cases, `--only NAME` keeps those proxies whose label has it). Every proxy has one worker on a core of its own, stands before the same origin, is asked
 //! by the same client, and is measured by its own processor time, so that neither client nor origin counts. Rounds are
 //! interleaved; on a noisy machine the ratios say more than the figures. With `--growth` it measures instead how the cost
 //! grows, and draws it into docs/growth.svg. nginx and HAProxy are Debian's; Envoy is
@@ -62,11 +62,13 @@ fn main() {
     if arguments.iter().any(|argument| argument == "--growth") {
         return growth::run(&arguments, if quick { 2_000 } else { 20_000 });
     }
-    let named: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
+    let only = arguments.iter().position(|argument| argument == "--only").and_then(|at| arguments.get(at + 1));
+    let named: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--") && Some(*argument) != only).collect();
     for name in &named {
         assert!(cases::all().iter().any(|case| case.name == *name), "no case is called `{name}`; `--list` names them");
     }
-    for case in cases::all() {
+    for mut case in cases::all() {
+        case.peers.retain(|(label, ..)| only.is_none_or(|only| label.contains(only.as_str())));
         if named.is_empty() || named.iter().any(|name| *name == case.name) {
             let folder = std::env::temp_dir().join(format!("kanhe-compare-{}", std::process::id()));
             std::fs::create_dir_all(&folder).expect("a temporary folder");

@@ -2,7 +2,7 @@
 //! the auditor judges what they wrote.
 //!
 //! ```sh
-//! cargo bench --bench ledger              # KANHE_BENCH_FOLDER: where to write; KANHE_BENCH_SECONDS: how long a case
+//! cargo bench --bench ledger              # KANHE_BENCH_FOLDER: in which folder to make one; KANHE_BENCH_SECONDS: how long a case
 //! ```
 
 #![expect(
@@ -12,19 +12,28 @@
     reason = "a bench stops at the first surprise, prints what it measured and looks at the clock"
 )]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use kanhe::ledger::entry::Share;
+use kanhe::ledger::entry::{Draft, Share};
 use kanhe::ledger::verify::{Options, verify};
 use kanhe::ledger::{Config, Ledger};
+use serde_json::value::{RawValue, to_raw_value};
 
 /// As long as a usual entry: 800 bytes or so.
-fn entry() -> Share<'static> {
-    Share {
+fn draft() -> Draft {
+    // As in the gateway, what belongs to a decision is written once.
+    static DECISION: OnceLock<(Box<RawValue>, Box<RawValue>)> = OnceLock::new();
+    let (items, policies) = DECISION.get_or_init(|| {
+        let items: BTreeMap<_, _> = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(|item| (item, "reveal")).into();
+        let policies = ["share-by-grant", "reveal-by-grant", "mask-by-grant"];
+        (to_raw_value(&items).unwrap(), to_raw_value(&policies).unwrap())
+    });
+    let share = Share {
         id: "00112233445566778899aabbccddeeff",
         requester: Some("housing-app"),
         department: Some("housing"),
@@ -37,13 +46,14 @@ fn entry() -> Share<'static> {
         scenario: Some("housing"),
         case: Some("2026-000123"),
         grant: Some("g-2026-0001"),
-        items: Some((0..10).map(|n| (["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"][n], "reveal")).collect()),
-        policies: Some(&["share-by-grant", "reveal-by-grant", "mask-by-grant"]),
+        items: Some(items),
+        policies: Some(policies),
         snapshot: None,
         network: Some("government"),
         source: Some("127.0.0.1"),
         ..Share::default()
-    }
+    };
+    share.draft().unwrap()
 }
 
 /// Processor seconds of this process so far, in hundredths.
@@ -82,9 +92,10 @@ fn config(base: &std::path::Path, name: &str) -> Config {
 
 fn main() {
     let seconds = std::env::var("KANHE_BENCH_SECONDS").map_or(5, |seconds| seconds.parse().unwrap());
-    let base = std::env::var_os("KANHE_BENCH_FOLDER").map_or_else(|| std::env::temp_dir().join("kanhe-bench-ledger"), PathBuf::from);
-    let _ = std::fs::remove_dir_all(&base);
-    std::fs::create_dir_all(&base).unwrap();
+    let place = std::env::var_os("KANHE_BENCH_FOLDER").map_or_else(std::env::temp_dir, PathBuf::from);
+    // A folder of its own, which it alone makes: it is removed at the end, and what stands beside it is somebody else's.
+    let base = place.join(format!("kanhe-bench-ledger-{}", std::process::id()));
+    std::fs::create_dir(&base).unwrap();
     println!("entries of {} bytes in {}", entry_length(), base.display());
     println!("{:>8} {:>12} {:>12} {:>14} {:>12}", "callers", "entries/s", "a batch", "µs processor", "p50 µs");
     for callers in [1, 32, 1024] {
@@ -96,7 +107,7 @@ fn main() {
 
 fn entry_length() -> usize {
     // The draft's length is that of the entry: its time has a fixed place.
-    format!("{:?}", entry().draft().unwrap()).split("bytes: [").nth(1).unwrap().split(']').next().unwrap().split(", ").count()
+    format!("{:?}", draft()).split("bytes: [").nth(1).unwrap().split(']').next().unwrap().split(", ").count()
 }
 
 /// So many callers, each with one entry on its way at a time.
@@ -114,7 +125,7 @@ fn write(config: &Config, callers: usize, time: Duration) {
                     let mut own = Vec::new();
                     while !ended.load(Ordering::Relaxed) {
                         let asked = Instant::now();
-                        let committed = ledger.append(entry().draft().unwrap()).unwrap().await.unwrap();
+                        let committed = ledger.append(draft()).unwrap().await.unwrap();
                         // A requester is told its receipt: the signature is part of the price.
                         std::hint::black_box(committed.receipt());
                         own.push(asked.elapsed());

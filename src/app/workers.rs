@@ -128,7 +128,14 @@ impl Workers {
 
 impl Worker {
     fn start(number: usize, shared: &Arc<Shared>, base: &Path) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // The ledger gathers entries for as long as every worker is busy.
+        let sleeping = Arc::new(shared.ledger.worker());
+        let waking = sleeping.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .on_thread_park(move || sleeping.sleeps())
+            .on_thread_unpark(move || waking.wakes())
+            .build()?;
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel::<()>();
         let run = move || {

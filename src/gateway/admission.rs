@@ -11,8 +11,8 @@ use hyper::http::request::Parts;
 use hyper::{Method, Version};
 use jiff::Timestamp;
 
-use super::Line;
 use super::listener::Connection;
+use super::{Line, field};
 use crate::lang::{Lang, Text};
 use crate::snapshot::Snapshot;
 use crate::sys;
@@ -123,7 +123,7 @@ fn refuse_upgrade(head: &Parts) -> Result<(), Error> {
     if head.method == Method::CONNECT {
         return refused("不接受 CONNECT", "CONNECT is refused");
     }
-    if head.headers.contains_key(header::UPGRADE) || head.headers.contains_key("http2-settings") {
+    if head.headers.contains_key(header::UPGRADE) || head.headers.contains_key(&field::HTTP2_SETTINGS) {
         return refused("不接受协议升级", "protocol upgrades are refused");
     }
     // A Connection field that names one of ours would have it stripped on the way.

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, server};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_rustls::TlsAcceptor;
@@ -16,6 +17,9 @@ use tokio_rustls::TlsAcceptor;
 use super::patience::Patient;
 use super::{Line, pipeline};
 use crate::identity::mtls::PeerCertificate;
+
+/// How long a closed connection is read on.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What every request of a connection shares.
 #[derive(Debug)]
@@ -86,9 +90,9 @@ async fn sniff(stream: &TcpStream) -> std::io::Result<Speaks> {
     }
 }
 
-async fn speak<S>(line: Arc<Line>, connection: Connection, speaks: Speaks, stream: S, mut stopping: watch::Receiver<bool>)
+async fn speak<S>(line: Arc<Line>, connection: Connection, speaks: Speaks, mut stream: S, mut stopping: watch::Receiver<bool>)
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = line.shared.limits.clone();
     let peer = connection.peer;
@@ -97,7 +101,7 @@ where
         let (line, connection) = (line.clone(), connection.clone());
         async move { Ok::<_, std::convert::Infallible>(pipeline::answer(line, connection, request).await) }
     });
-    let io = TokioIo::new(Patient::new(stream, limits.write_timeout));
+    let io = TokioIo::new(Patient::new(&mut stream, limits.write_timeout));
     let outcome = match speaks {
         Speaks::Http1 => {
             let mut builder = server::conn::http1::Builder::new();
@@ -130,9 +134,18 @@ where
             }
         }
     };
-    if let Err(error) = outcome {
-        tracing::debug!(%peer, %error, "a connection ended in an error");
+    match outcome {
+        Ok(()) => linger(&mut stream).await,
+        Err(error) => tracing::debug!(%peer, %error, "a connection ended in an error"),
     }
+}
+
+/// A socket that is closed with something unread is reset, and the caller may lose the answer that was on its way: what it
+/// still sends is read until it closes too (RFC 9112 section 9.6).
+async fn linger<S: AsyncRead + Unpin>(stream: &mut S) {
+    let mut rest = [0; 1024];
+    // Whoever does not close in time has had the answer by then.
+    let _ = tokio::time::timeout(LINGER, async { while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {} }).await;
 }
 
 fn buffer_for(bytes: u64) -> usize {

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod content;
+mod field;
 pub mod limits;
 pub mod listener;
 pub mod network;

@@ -1,6 +1,7 @@
 //! The line that a request travels: one function, one statement a step, one error type, one exit. The numbers are
 //! those of the crate's documentation.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -9,6 +10,7 @@ use hyper::header::HeaderValue;
 use hyper::{Request, Response};
 
 use super::content::Content;
+use super::field;
 use super::listener::Connection;
 use super::outliving::{Outliving, Waited};
 use super::refusal::{Code, Refusal};
@@ -83,7 +85,7 @@ async fn share(
     let target = known.resolved(target);
 
     // 4 bind
-    let stated = Stated::parse(admitted.head.headers.get_all("share-purpose").iter().map(HeaderValue::as_bytes))?;
+    let stated = Stated::parse(admitted.head.headers.get_all(&field::SHARE_PURPOSE).iter().map(HeaderValue::as_bytes))?;
     let shadowed = shared.shadow.follow(|| Call {
         subject: &subject,
         target: &target,
@@ -125,7 +127,7 @@ async fn share(
     });
 
     // From here on the work outlives the caller, and sees when the caller has gone.
-    request.headers_mut().insert("share-id", intent.id_field());
+    request.headers_mut().insert(&field::SHARE_ID, intent.id_field());
     let waited = Waited::default();
     let standing = Standing::of(&subject, &bound);
     let committed = Committed { line: line.clone(), target, claimed, rows, intent, pending, settlement, counted, standing, snapshot };
@@ -159,7 +161,9 @@ impl Committed {
         // 7 forward
         let (receipt, answer) = match Passage::ahead(&intent, &method) {
             Some(passage) => {
-                let asking = caller.unless_gone(line.origins.forward(passage, origin, request));
+                // Pinned where it stands, here and below: what is handed from hand to hand is copied each time.
+                let mut asking = pin!(line.origins.forward(passage, origin, request));
+                let asking = caller.unless_gone(asking.as_mut());
                 let both = tokio::try_join!(async { pending.durable().await }, async { Ok(asking.await) });
                 match both {
                     Ok(both) => both,
@@ -180,7 +184,9 @@ impl Committed {
         // 8 disclose
         let disclosed = match answer {
             Some(answer) => {
-                caller.unless_gone(rewriting::disclose(&line.shared, &intent, (claimed.as_ref(), rows), answer, &mut settlement)).await
+                let given = (claimed.as_ref(), rows);
+                let mut disclosing = pin!(rewriting::disclose(&line.shared, &intent, given, answer, &mut settlement));
+                caller.unless_gone(disclosing.as_mut()).await
             }
             None => None,
         };
@@ -205,8 +211,7 @@ struct Caller(Option<Waited>);
 
 impl Caller {
     /// Runs `work` to its end, or drops it when the caller goes away.
-    async fn unless_gone<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = std::pin::pin!(work);
+    async fn unless_gone<T>(&self, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         // Whoever goes away hands the work to another task, which asks again: nothing else has to wake it.
         std::future::poll_fn(|context| match work.as_mut().poll(context) {
             Poll::Pending if self.0.as_ref().is_some_and(Waited::is_over) => Poll::Ready(None),

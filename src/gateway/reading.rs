@@ -10,6 +10,7 @@ use hyper::{Method, Request, Uri};
 use serde_json::Value;
 
 use super::admission::Admitted;
+use super::field;
 use super::limits::Limits;
 use super::listener::Connection;
 use super::refusal::{Code, Refusal};
@@ -165,6 +166,8 @@ impl Asked {
         let mut request = Request::new(self.content);
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
+        // Ours, `Share-Id` and `Host` come on top of the caller's.
+        *request.headers_mut() = HeaderMap::with_capacity(admitted.head.headers.len() + 9);
         let fields = request.headers_mut();
         end_to_end(&admitted.head.headers, fields);
         match self.content_type {
@@ -172,16 +175,16 @@ impl Asked {
             None => fields.remove(header::CONTENT_TYPE),
         };
         fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let mut ours = |name: &'static str, value: &str| {
+        let mut ours = |name: &HeaderName, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
-                fields.insert(HeaderName::from_static(name), value);
+                fields.insert(name, value);
             }
         };
-        ours("share-requester", &subject.requester.id);
-        ours("share-department", &subject.department.id);
-        ours("share-purpose", &purpose(bound));
-        ours("forwarded", &forwarded(admitted, connection));
-        ours("traceparent", &traceparent(admitted.head.headers.get("traceparent")));
+        ours(&field::SHARE_REQUESTER, &subject.requester.id);
+        ours(&field::SHARE_DEPARTMENT, &subject.department.id);
+        ours(&field::SHARE_PURPOSE, &purpose(bound));
+        ours(&header::FORWARDED, &forwarded(admitted, connection));
+        ours(&field::TRACEPARENT, &traceparent(admitted.head.headers.get(&field::TRACEPARENT)));
         Ok(request)
     }
 }
@@ -191,7 +194,15 @@ fn purpose(bound: &Bound) -> String {
     match &bound.case {
         None => bound.scenario.id.to_string(),
         Some(case) if case.bytes().all(|byte| (0x20..0x7f).contains(&byte)) => {
-            format!("{};case=\"{}\"", bound.scenario.id, case.replace('\\', "\\\\").replace('"', "\\\""))
+            let mut text = format!("{};case=\"", bound.scenario.id);
+            for character in case.chars() {
+                if matches!(character, '\\' | '"') {
+                    text.push('\\');
+                }
+                text.push(character);
+            }
+            text.push('"');
+            text
         }
         Some(case) => {
             let mut text = format!("{};case=%\"", bound.scenario.id);
@@ -224,60 +235,69 @@ fn traceparent(given: Option<&HeaderValue>) -> String {
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let hexadecimal = |part: &str, length| part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let fits = version == "00" && hexadecimal(trace, 32) && hexadecimal(span, 16) && hexadecimal(flags, 2) && parts.next().is_none();
-        (fits && trace.bytes().any(|byte| byte != b'0')).then(|| (trace.to_owned(), flags.to_owned()))
+        (fits && trace.bytes().any(|byte| byte != b'0')).then_some((trace, flags))
     });
-    let (trace, flags) = given.unwrap_or_else(|| (hex::encode(sys::random::<16>()), "00".to_owned()));
-    format!("00-{trace}-{}-{flags}", hex::encode(sys::random::<8>()))
+    let (mut trace, mut span) = ([0; 32], [0; 16]);
+    // The lengths fit.
+    let _ = hex::encode_to_slice(sys::random::<8>(), &mut span);
+    let span = str::from_utf8(&span).unwrap_or_default();
+    match given {
+        Some((trace, flags)) => format!("00-{trace}-{span}-{flags}"),
+        None => {
+            let _ = hex::encode_to_slice(sys::random::<16>(), &mut trace);
+            format!("00-{}-{span}-00", str::from_utf8(&trace).unwrap_or_default())
+        }
+    }
 }
 
-/// Fields that stay on this side: hop-by-hop, framing, conditionals and ranges (an answer is judged whole), credentials,
-/// and every field by which an origin might be told who asks (RFC 9110 section 7.6; CRAFT "hyper").
+/// Fields that stay on this side, sorted: hop-by-hop, framing, conditionals and ranges (an answer is judged whole),
+/// credentials, and every field by which an origin might be told who asks (RFC 9110 section 7.6).
 const KEPT_HERE: &[&str] = &[
-    "connection",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "proxy-connection",
-    "content-length",
-    "host",
-    "expect",
     "accept-encoding",
-    "range",
-    "if-match",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
-    "if-range",
     "authorization",
+    "baggage",
+    "cf-connecting-ip",
+    "connection",
+    "content-digest",
+    "content-length",
+    "content-md5",
     "cookie",
     "cookie2",
-    "from",
+    "digest",
+    "dpop",
+    "early-data",
+    "expect",
     "forwarded",
-    "via",
-    "x-real-ip",
-    "true-client-ip",
-    "cf-connecting-ip",
-    "traceparent",
-    "tracestate",
-    "baggage",
+    "from",
+    "host",
+    "http2-settings",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
     "max-forwards",
     "origin",
+    "proxy-connection",
+    "range",
     "referer",
-    "content-digest",
+    "remote-user",
     "repr-digest",
-    "digest",
-    "content-md5",
     "signature",
     "signature-input",
-    "dpop",
-    "remote-user",
-    "early-data",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "transfer-encoding",
+    "true-client-ip",
+    "upgrade",
+    "via",
+    "x-real-ip",
 ];
 
-/// Beginnings of field names that stay on this side.
+/// Beginnings of field names that stay on this side; each begins with one of `c`, `p`, `s` and `x`.
 const KEPT_HERE_BY_BEGINNING: &[&str] = &[
     "share-",
     "x-forwarded-",
@@ -307,10 +327,29 @@ fn end_to_end(from: &HeaderMap, to: &mut HeaderMap) {
         .collect();
     for (name, value) in from {
         let text = name.as_str();
-        let here = KEPT_HERE.contains(&text) || KEPT_HERE_BY_BEGINNING.iter().any(|beginning| text.starts_with(beginning));
+        let here = KEPT_HERE.binary_search(&text).is_ok()
+            || (text.starts_with(['c', 'p', 's', 'x']) && KEPT_HERE_BY_BEGINNING.iter().any(|beginning| text.starts_with(beginning)));
         // Servers that map fields to variables cannot tell `_` from `-`.
         if !here && !text.contains('_') && !named.iter().any(|option| option == text) {
             to.append(name.clone(), value.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_here_is_found() {
+        assert!(KEPT_HERE.is_sorted());
+        assert!(KEPT_HERE_BY_BEGINNING.iter().all(|beginning| beginning.starts_with(['c', 'p', 's', 'x'])));
+        let mut from = HeaderMap::new();
+        for name in KEPT_HERE.iter().copied().chain(["share-anything", "sec-fetch-mode", "x-user-name", "proxy-status", "a_b", "accept"]) {
+            from.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
+        }
+        let mut to = HeaderMap::new();
+        end_to_end(&from, &mut to);
+        assert_eq!(to.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
     }
 }

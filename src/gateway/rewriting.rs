@@ -4,10 +4,11 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 use hyper::body::Bytes;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::content::Content;
+use super::field;
 use super::refusal::Refusal;
 use super::rows::Rows;
 use super::verifying::{self, Claimed};
@@ -51,7 +52,8 @@ pub async fn disclose(
     settlement: &mut Settlement,
 ) -> Result<Disclosed, Refusal> {
     if let Some(claimed) = claimed {
-        return verifying::disclose(shared, intent, (claimed, rows), answer, settlement).await;
+        // Apart, so that other calls carry no room for it.
+        return Box::pin(verifying::disclose(shared, intent, (claimed, rows), answer, settlement)).await;
     }
     let (parts, answer) = answer?.into_parts();
     let status = parts.status;
@@ -189,11 +191,12 @@ impl Disclosed {
         };
         let mut response = Response::new(content);
         *response.status_mut() = self.status;
+        *response.headers_mut() = HeaderMap::with_capacity(6);
         let fields = response.headers_mut();
         fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-        fields.insert("share-receipt", receipt.field());
+        fields.insert(&field::SHARE_RECEIPT, receipt.field());
         if let Some(shown) = self.shown {
-            fields.insert("share-disclosure", shown);
+            fields.insert(&field::SHARE_DISCLOSURE, shown);
         }
         if let Some(content_type) = self.content_type {
             fields.insert(header::CONTENT_TYPE, content_type);

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 /// The most bytes that an entry may have: its length is a uint16 in the entry bundles.
 pub const MAX_ENTRY: usize = u16::MAX as usize;
@@ -82,6 +84,15 @@ impl Draft {
             place.copy_from_slice(time);
         }
     }
+}
+
+/// Ids and digests as entries have them: `bytes` in hexadecimal behind `prefix`.
+pub fn hex_after(prefix: &str, bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(prefix.len() + 2 * bytes.len());
+    text.push_str(prefix);
+    text.extend(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])));
+    text
 }
 
 /// RFC 3339 in UTC with six decimals.
@@ -162,11 +173,12 @@ pub struct Share<'a> {
     pub level: Option<&'a str>,
     pub grade: Option<u8>,
     pub effective_grade: Option<u8>,
-    pub items: Option<BTreeMap<&'a str, &'a str>>,
-    pub narrowed: Option<BTreeMap<&'a str, &'a str>>,
-    pub policies: Option<&'a [&'a str]>,
+    /// These four are written once for a decision that many calls share: JSON as this file would write it.
+    pub items: Option<&'a RawValue>,
+    pub narrowed: Option<&'a RawValue>,
+    pub policies: Option<&'a RawValue>,
+    pub flags: Option<&'a RawValue>,
     pub policies_total: Option<u64>,
-    pub flags: Option<&'a [&'a str]>,
     pub snapshot: Option<&'a str>,
     /// The refusal's code: makes the entry `share.denied`.
     pub code: Option<&'a str>,
@@ -190,10 +202,10 @@ impl Serialize for Share<'_> {
         member(map, "grade", self.grade)?;
         member(map, "grant", self.grant)?;
         member(map, "id", Some(self.id))?;
-        member(map, "items", self.items.as_ref())?;
+        member(map, "items", self.items)?;
         member(map, "kind", Some(if self.code.is_some() { "share.denied" } else { "share.granted" }))?;
         member(map, "level", self.level)?;
-        member(map, "narrowed", self.narrowed.as_ref())?;
+        member(map, "narrowed", self.narrowed)?;
         member(map, "network", self.network)?;
         member(map, "operation", self.operation)?;
         member(map, "operator", self.operator)?;
@@ -228,6 +240,17 @@ impl Share<'_> {
     }
 }
 
+/// How many values of each item were shown in which form.
+pub type Counts = BTreeMap<Arc<str>, BTreeMap<&'static str, u64>>;
+
+struct Shown<'a>(&'a Counts);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, forms)| (&**name, forms)))
+    }
+}
+
 /// `share.settled`: what became of a granted share.
 #[derive(Clone, Debug, Default)]
 pub struct Settled<'a> {
@@ -248,7 +271,7 @@ pub struct Settled<'a> {
     /// Values that became null because their form did not fit them.
     pub unfit: Option<u64>,
     /// How often each item was disclosed in which form.
-    pub items: Option<BTreeMap<&'a str, BTreeMap<&'a str, u64>>>,
+    pub items: Option<&'a Counts>,
     /// `hmac-sha256:HEX` of the released bytes under the share's salt.
     pub digest: Option<&'a str>,
     /// The same of the origin's answer.
@@ -262,7 +285,7 @@ impl Serialize for Settled<'_> {
         member(map, "bytes", self.bytes)?;
         member(map, "digest", self.digest)?;
         member(map, "id", Some(self.id))?;
-        member(map, "items", self.items.as_ref())?;
+        member(map, "items", self.items.map(Shown))?;
         member(map, "kind", Some("share.settled"))?;
         member(map, "origin_digest", self.origin_digest)?;
         member(map, "outcome", Some(self.outcome))?;

@@ -18,17 +18,20 @@ const ALGORITHM_ED25519: u8 = 1;
 pub struct Signer {
     name: String,
     pair: Ed25519KeyPair,
+    id: [u8; 4],
 }
 
 impl Signer {
     /// Reads a PKCS#8 PEM file as `openssl genpkey -algorithm ed25519` writes it.
     pub fn read(name: &str, path: &Path) -> Result<Self, OpenError> {
-        Ok(Self { name: name.to_owned(), pair: ed25519_pair(path)? })
+        let pair = ed25519_pair(path)?;
+        let hash = sha256(&[name.as_bytes(), b"\n", &typed(&pair)]);
+        Ok(Self { name: name.to_owned(), pair, id: [hash[0], hash[1], hash[2], hash[3]] })
     }
 
     /// The verifier key, as in `log.vkey` (C2SP signed-note).
     pub fn verifier_key(&self) -> String {
-        format!("{}+{}+{}", self.name, hex::encode(self.key_id()), BASE64_STANDARD.encode(self.typed_key()))
+        format!("{}+{}+{}", self.name, hex::encode(self.key_id()), BASE64_STANDARD.encode(typed(&self.pair)))
     }
 
     /// What tells this log's journal from another's.
@@ -56,17 +59,16 @@ impl Signer {
         format!("{text}\n— {} {}\n", self.name, BASE64_STANDARD.encode(signature)).into_bytes()
     }
 
-    fn typed_key(&self) -> Vec<u8> {
-        let mut key = vec![ALGORITHM_ED25519];
-        key.extend_from_slice(self.pair.public_key().as_ref());
-        key
-    }
-
     /// The id by which notes and receipts name the key (C2SP signed-note).
     pub(super) fn key_id(&self) -> [u8; 4] {
-        let whole = sha256(&[self.name.as_bytes(), b"\n", &self.typed_key()]);
-        [whole[0], whole[1], whole[2], whole[3]]
+        self.id
     }
+}
+
+fn typed(pair: &Ed25519KeyPair) -> Vec<u8> {
+    let mut key = vec![ALGORITHM_ED25519];
+    key.extend_from_slice(pair.public_key().as_ref());
+    key
 }
 
 fn log_id(verifier_key: &str) -> [u8; 32] {
@@ -211,9 +213,6 @@ impl SubjectKey {
 
     fn digest(&self, bytes: &[u8]) -> String {
         let tag = hmac::sign(&self.key, bytes);
-        let mut text = String::with_capacity(self.prefix.len() + 64);
-        text.push_str(&self.prefix);
-        text.push_str(&hex::encode(tag.as_ref()));
-        text
+        super::entry::hex_after(&self.prefix, tag.as_ref())
     }
 }

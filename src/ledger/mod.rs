@@ -55,6 +55,7 @@ mod tree;
 pub mod verify;
 mod volume;
 pub mod witness;
+mod workers;
 mod writer;
 
 #[cfg(test)]
@@ -81,6 +82,7 @@ pub use open_error::OpenError;
 pub use queue::{Haste, Settling};
 pub use ticket::Pending;
 pub use tree::published;
+pub use workers::Worker;
 
 use checkpoint::Backlog;
 use journal::Journal;
@@ -318,6 +320,11 @@ impl Ledger {
     /// As [`Ledger::append`], for a call that waits in this way.
     pub fn append_with(&self, draft: Draft, haste: Haste) -> Result<Pending, Unavailable> {
         self.shared.append(draft, haste)
+    }
+
+    /// A thread that carries calls, which says when it has nothing to do.
+    pub fn worker(&self) -> Worker {
+        Worker::new(self.shared.clone())
     }
 
     /// Keeps a place in the queue for the settlement of a share.

@@ -2,8 +2,8 @@
 //! ticket a batch.
 //!
 //! A sync costs as much for one entry as for many, and waking a sleeper costs more than queueing. So the writer is woken
-//! only where it sleeps; where a crowd waits, a batch may stay open for a moment; and settlements, for which nobody waits,
-//! stay for the next batch.
+//! only where it sleeps; while every worker is busy a batch stays open, since nobody could go on with what it says yet,
+//! and closes the moment one has nothing else to do; and settlements, for which nobody waits, stay for the next batch.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,6 +18,7 @@ use super::entry::{Draft, Effect};
 use super::journal::Salt;
 use super::register::Gate;
 use super::ticket::{Pending, Ticket};
+use super::workers::Workers;
 use crate::sys;
 
 /// Most entries that may wait, places reserved for settlements included.
@@ -25,12 +26,8 @@ const MOST_ENTRIES: usize = 65_536;
 /// Most bytes that may wait.
 const MOST_BYTES: usize = 64 << 20;
 
-/// Shares in one batch that make a crowd.
-const CROWD: u32 = 4;
-/// For so long a batch stays open for each share of the crowd before it,
-const FOR_EACH: Duration = Duration::from_micros(80);
-/// for so long at most,
-const LONGEST: Duration = Duration::from_micros(800);
+/// For so long at most a batch stays open while every worker is busy,
+const LONGEST: Duration = Duration::from_millis(1);
 /// and for no longer than this where a call stands still until its entry is durable.
 const STANDING: Duration = Duration::from_micros(150);
 /// How long settlements alone wait for company. Until then a crash leaves the share open, as it does during a sync.
@@ -56,6 +53,7 @@ pub(super) struct Fault {
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    pub(super) workers: Workers,
     fault: OnceLock<Fault>,
     published: Mutex<Published>,
     /// The batch on its way to the disk, and since when.
@@ -97,8 +95,6 @@ struct State {
     bytes: usize,
     closing: bool,
     writer: Doing,
-    /// Shares in the batch before.
-    crowd: u32,
 }
 
 /// What the writer does.
@@ -145,23 +141,23 @@ impl Waiting {
     }
 
     /// Until when this batch may grow.
-    fn open_until(&self, crowd: u32, open_shares: usize) -> Instant {
+    fn open_until(&self, all_busy: bool, open_shares: usize) -> Instant {
         match self.awaited_since {
             None => self.since + QUIET,
-            // All shares that are under way wait here: nobody else is about to come.
-            Some(since) if crowd < CROWD || self.awaited as usize >= open_shares => since,
-            Some(since) => since + (FOR_EACH * crowd).min(if self.standing > 0 { STANDING } else { LONGEST }),
+            // All shares that are under way wait here, or somebody could go on: nothing is gained by waiting.
+            Some(since) if !all_busy || self.awaited as usize >= open_shares => since,
+            Some(since) => since + if self.standing > 0 { STANDING } else { LONGEST },
         }
     }
 }
 
 impl Shared {
     pub(super) fn new(next: u64, most_batch: usize, checkpoint: Vec<u8>) -> Self {
-        let (writer, crowd) = (Doing::Writes, 0);
-        let state = State { waiting: VecDeque::new(), next, entries: 0, reserved: 0, bytes: 0, closing: false, writer, crowd };
+        let state = State { waiting: VecDeque::new(), next, entries: 0, reserved: 0, bytes: 0, closing: false, writer: Doing::Writes };
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
+            workers: Workers::default(),
             fault: OnceLock::new(),
             published: Mutex::new(Published { note: Arc::new(checkpoint), size: next, wakers: Vec::new() }),
             writing: Mutex::new(None),
@@ -292,7 +288,7 @@ impl Shared {
         let mut state = self.lock();
         self.admit(&state, draft.bytes.len())?;
         let (index, first, ticket) = self.queue(&mut state, draft, None);
-        let (crowd, open_shares, doing) = (state.crowd, state.reserved, state.writer);
+        let (all_busy, open_shares, doing) = (self.workers.all_busy(), state.reserved, state.writer);
         let mut wake = doing == Doing::Sleeps;
         if let Some(batch) = state.waiting.back_mut() {
             let stands = haste == Haste::Standing;
@@ -301,7 +297,7 @@ impl Shared {
             batch.standing += u32::from(stands);
             let since = *batch.awaited_since.get_or_insert_with(sys::instant);
             // Whoever shortens the patience says so, and so does the last who could come.
-            wake |= doing == Doing::Gathers && (shorter || batch.open_until(crowd, open_shares) <= since);
+            wake |= doing == Doing::Gathers && (shorter || batch.open_until(all_busy, open_shares) <= since);
         }
         if wake {
             state.writer = Doing::Writes;
@@ -376,7 +372,10 @@ impl Shared {
                     self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
                 }
                 Some(batch) => {
-                    let patience = batch.open_until(state.crowd, state.reserved).saturating_duration_since(sys::instant());
+                    // Said before it is asked who is busy: a worker that falls asleep meanwhile sees it.
+                    self.workers.look_for_idle(true);
+                    let until = batch.open_until(self.workers.all_busy(), state.reserved);
+                    let patience = until.saturating_duration_since(sys::instant());
                     if full || patience.is_zero() {
                         break;
                     }
@@ -385,12 +384,21 @@ impl Shared {
                 }
             };
         }
+        self.workers.look_for_idle(false);
         state.writer = Doing::Writes;
         let batch = state.waiting.pop_front()?;
         state.entries -= batch.drafts.len();
         state.bytes -= batch.bytes;
-        state.crowd = batch.awaited;
         Some(batch)
+    }
+
+    /// What waits need not wait for more.
+    pub(super) fn hurry(&self) {
+        // Under the lock, so that the writer is asleep or has not looked yet.
+        let gathers = self.lock().writer == Doing::Gathers;
+        if gathers {
+            self.changed.notify_one();
+        }
     }
 
     pub(super) fn begin_close(&self) {
@@ -445,5 +453,27 @@ impl Shared {
         self.size.fetch_add(entries as u64, Ordering::Relaxed);
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.last_sync.store(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_stays_open_for_those_who_may_still_come() {
+        let shared = Shared::new(0, usize::MAX, Vec::new());
+        let draft = super::super::entry::Event::Stopped.draft().unwrap();
+        drop(shared.append(draft, Haste::Busy).unwrap());
+        let mut state = shared.lock();
+        let batch = state.waiting.front_mut().unwrap();
+        let since = batch.awaited_since.unwrap();
+        assert_eq!(batch.open_until(true, 2), since + LONGEST);
+        assert_eq!(batch.open_until(true, 1), since, "all who are under way wait");
+        assert_eq!(batch.open_until(false, 2), since, "somebody could go on");
+        batch.standing = 1;
+        assert_eq!(batch.open_until(true, 2), since + STANDING);
+        batch.awaited_since = None;
+        assert_eq!(batch.open_until(true, 2), batch.since + QUIET, "settlements alone");
     }
 }

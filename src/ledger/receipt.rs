@@ -13,6 +13,7 @@
 //! ROOT the base64 of the root of the RFC 9162 tree over their leaves. A name holds no space, so that no checkpoint, whose
 //! first line is a name, can be taken for such a text, nor the other way round.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -36,7 +37,8 @@ pub(super) struct Sealed {
 struct Seal {
     /// The tree over the batch's leaves, level by level; one that has no neighbour is its own parent.
     levels: Vec<Vec<Hash>>,
-    signature: [u8; 64],
+    /// What the receipts of this batch end with.
+    tail: String,
 }
 
 impl Sealed {
@@ -54,7 +56,8 @@ impl Sealed {
             let levels = levels(&self.batch.leaves);
             let root = levels.last().and_then(|level| level.first()).copied().unwrap_or_else(|| sha256(&[]));
             let text = text(self.signer.name(), self.batch.first, self.batch.leaves.len() as u64, &root);
-            Seal { levels, signature: self.signer.sign_text(&text) }
+            let (key, signature) = (hex::encode(self.signer.key_id()), BASE64_STANDARD.encode(self.signer.sign_text(&text)));
+            Seal { levels, tail: format!(":;key=\"{key}\";sig=:{signature}:") }
         })
     }
 
@@ -63,10 +66,15 @@ impl Sealed {
     pub(super) fn receipt(&self, position: usize) -> Option<String> {
         let (seal, batch, name) = (self.seal(), &self.batch, self.signer.name());
         let (index, first, count) = (batch.first + position as u64, batch.first, batch.leaves.len());
-        let (leaf, proof) = (BASE64_STANDARD.encode(batch.leaves.get(position)?), path(&seal.levels, position));
-        let (proof, signature) = (BASE64_STANDARD.encode(proof.as_flattened()), BASE64_STANDARD.encode(seal.signature));
-        let key = hex::encode(self.signer.key_id());
-        Some(format!("\"{name}\";index={index};leaf=:{leaf}:;first={first};count={count};proof=:{proof}:;key=\"{key}\";sig=:{signature}:"))
+        let (leaf, proof) = (batch.leaves.get(position)?, path(&seal.levels, position));
+        let mut receipt = String::with_capacity(name.len() + 160 + proof.len() * 44 + seal.tail.len());
+        // Writing to a string does not fail.
+        let _ = write!(receipt, "\"{name}\";index={index};leaf=:");
+        BASE64_STANDARD.encode_string(leaf, &mut receipt);
+        let _ = write!(receipt, ":;first={first};count={count};proof=:");
+        BASE64_STANDARD.encode_string(proof.as_flattened(), &mut receipt);
+        receipt.push_str(&seal.tail);
+        Some(receipt)
     }
 }
 

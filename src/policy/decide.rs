@@ -7,11 +7,12 @@
 //! `compare` on every item that it compares. Whatever cannot be evaluated denies the whole call: Cedar skips a policy
 //! that errs, a forbid too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
 use cedar_policy::{Context, Decision as Answer, Entities, Entity, EntityUid, Request, Schema};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::cache::Outcome;
 use super::context;
@@ -41,6 +42,43 @@ pub struct Decision {
     /// The highest grade among what is shown or compared, no lower than the resource's (stricter grade wins, 就高从严),
     /// and higher for many records.
     pub effective_grade: i64,
+    /// In JSON, as every record of it repeats it.
+    pub told: Told,
+}
+
+/// A decision in JSON (members sorted), written once for all calls that share it.
+#[derive(Debug)]
+pub struct Told {
+    /// The form of each item that is shown or compared.
+    pub items: Box<RawValue>,
+    /// The policy that narrowed an item, where one did.
+    pub narrowed: Option<Box<RawValue>>,
+    /// The first [`MOST_POLICIES`] determining policies.
+    pub policies: Box<RawValue>,
+    /// The flags.
+    pub flags: Box<RawValue>,
+}
+
+/// A record holds this many policy ids, and how many there were.
+pub const MOST_POLICIES: usize = 64;
+
+impl Told {
+    fn of(policies: &[Arc<str>], flags: &[Arc<str>], plan: &Plan) -> Result<Self, serde_json::Error> {
+        let items = plan.items.iter().filter_map(|item| Some((&*item.name, item.form?.name())));
+        let narrowed = plan.items.iter().filter_map(|item| Some((&*item.name, &**item.narrowed_by.as_ref()?)));
+        let narrowed: BTreeMap<_, _> = narrowed.collect();
+        Ok(Self {
+            items: to_raw_value(&items.collect::<BTreeMap<_, _>>())?,
+            narrowed: (!narrowed.is_empty()).then(|| to_raw_value(&narrowed)).transpose()?,
+            policies: texts(policies)?,
+            flags: to_raw_value(&flags.iter().map(|flag| &**flag).collect::<Vec<_>>())?,
+        })
+    }
+}
+
+/// Policy ids as a record repeats them.
+pub fn texts(policies: &[Arc<str>]) -> Result<Box<RawValue>, serde_json::Error> {
+    to_raw_value(&policies.iter().take(MOST_POLICIES).map(|id| &**id).collect::<Vec<_>>())
 }
 
 /// The proof that a call was decided and allowed. Minted here alone, eaten by the commit to the ledger.
@@ -219,7 +257,9 @@ impl<'c> Judge<'c> {
         let plan = Plan { items, content: operation.content, records: operation.records.clone(), max_records, region };
         let policies = self.names(&determining);
         let compiled = Arc::new(Compiled::new(&plan));
-        Ok(Decision { policies, flags: flags.into_iter().collect(), plan: Arc::new(plan), compiled, effective_grade })
+        let flags: Vec<_> = flags.into_iter().collect();
+        let told = Told::of(&policies, &flags, &plan).map_err(|error| Denial::incident(error.to_string()))?;
+        Ok(Decision { policies, flags, plan: Arc::new(plan), compiled, effective_grade, told })
     }
 
     pub(super) fn ask(&self, action: EntityUid, resource: &EntityUid, slice: &Slice, schema: Option<&Schema>) -> Result<Asked, Denial> {

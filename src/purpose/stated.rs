@@ -8,6 +8,8 @@ use sfv::{BareItemFromInput, KeyRef, Parser};
 
 use crate::lang::Text;
 
+/// A mobile number's digits: no number that may not stand in a case has fewer.
+const SHORTEST_NUMBER: usize = 11;
 /// The longest case, in bytes, decoded.
 const LONGEST_CASE: usize = 128;
 
@@ -112,6 +114,10 @@ pub fn check_case(case: &str) -> Result<(), Malformed> {
 /// Whether some run of digits has the shape of an identity number (15, 18, or 17 and X) or a mobile number (11 from
 /// 13 on, or behind 86). White space does not break a run, and digits of full width count.
 fn holds_number(case: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit() || ('\u{ff10}'..='\u{ff19}').contains(&c);
+    if case.chars().filter(|c| is_digit(*c)).count() < SHORTEST_NUMBER {
+        return false;
+    }
     let narrow = |c: char| match c {
         '\u{ff10}'..='\u{ff19}' => char::from_u32(u32::from(c) - 0xff10 + u32::from('0')).unwrap_or(c),
         'x' | 'Ｘ' | 'ｘ' => 'X',

@@ -1,7 +1,6 @@
 //! Committing: step 6 of the line. It eats the permit; what comes out is the recorded intent, the receipt to wait for,
 //! and the duty to settle. Proofs are minted here and nowhere else.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hyper::Method;
@@ -140,11 +139,7 @@ fn granted(id: &str, decision: &Decision, facts: &Facts<'_>, keys: &SubjectKeys)
     let Facts { subject, target, bound, circumstances, snapshot, data_subject } = facts;
     let who = Who::of(subject, keys);
     let resource = &target.resource;
-    let items = decision.plan.items.iter().filter_map(|item| Some((&*item.name, item.form?.name())));
-    let narrowed = decision.plan.items.iter().filter_map(|item| Some((&*item.name, &**item.narrowed_by.as_ref()?)));
-    let narrowed: BTreeMap<_, _> = narrowed.collect();
-    let policies = texts(decision.policies.iter().take(MOST_POLICIES));
-    let flags = texts(&decision.flags);
+    let told = &decision.told;
     let data_subject = data_subject.map(|number| digest_of_number(keys, number));
     let template = target.template();
     let source = circumstances.source.to_string();
@@ -168,19 +163,16 @@ fn granted(id: &str, decision: &Decision, facts: &Facts<'_>, keys: &SubjectKeys)
         level: Some(resource.level.name()),
         grade: grade(resource.grade),
         effective_grade: grade(decision.effective_grade),
-        items: Some(items.collect()),
-        narrowed: (!narrowed.is_empty()).then_some(narrowed),
-        policies: Some(&policies),
+        items: Some(&told.items),
+        narrowed: told.narrowed.as_deref(),
+        policies: Some(&told.policies),
         policies_total: Some(decision.policies.len() as u64),
-        flags: Some(&flags),
+        flags: Some(&told.flags),
         snapshot: Some(snapshot),
         ..who.entry()
     };
     entry.draft()
 }
-
-/// An entry holds this many policy ids, and how many there were.
-pub(super) const MOST_POLICIES: usize = 64;
 
 /// Who asked, as texts that an entry borrows.
 pub(super) struct Who<'a> {
@@ -245,6 +237,6 @@ fn grade(number: i64) -> Option<u8> {
     u8::try_from(number).ok()
 }
 
-pub(super) fn texts<'a>(all: impl IntoIterator<Item = &'a Arc<str>>) -> Vec<&'a str> {
+fn texts<'a>(all: impl IntoIterator<Item = &'a Arc<str>>) -> Vec<&'a str> {
     all.into_iter().map(|text| &**text).collect()
 }

@@ -101,5 +101,5 @@ impl Recorder {
 
 /// 128 random bits in hexadecimal, so that leaves cannot be guessed.
 fn new_id() -> String {
-    hex::encode(sys::random::<16>())
+    crate::ledger::entry::hex_after("", &sys::random::<16>())
 }

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::commit::{MOST_POLICIES, Who, texts};
+use super::commit::Who;
 use super::{Recorder, new_id};
 use crate::catalogue::route::Target;
 use crate::identity::{self, Subject};
 use crate::ledger::entry::{self, Draft, TooLong};
 use crate::ledger::{Pending, SubjectKeys};
+use crate::policy::decide;
 use crate::purpose::bind::{Bound, NotBound};
 use crate::sys;
 
@@ -150,7 +151,8 @@ impl Known {
         };
         let target = self.target.as_ref().map(|target| (target, target.template()));
         let total = policies.len() as u64;
-        let policies = texts(policies.iter().take(MOST_POLICIES));
+        // Ids are always JSON.
+        let policies = decide::texts(policies).ok();
         let entry = entry::Share {
             id: &id,
             code: Some(code),
@@ -166,7 +168,7 @@ impl Known {
             stated: self.stated,
             case: self.case.as_deref(),
             grant: self.grant.as_deref(),
-            policies: (total > 0).then_some(&policies),
+            policies: policies.as_deref().filter(|_| total > 0),
             policies_total: (total > 0).then_some(total),
             snapshot: self.snapshot.as_deref(),
             ..base

@@ -37,6 +37,7 @@ pub struct Settlement {
     settling: Option<Settling>,
     receipt_of: u64,
     salt: [u8; 32],
+    key: Option<Box<hmac::Key>>,
     released: Digest,
     origin: Digest,
     bytes: u64,
@@ -48,7 +49,7 @@ impl Settlement {
     pub(super) fn new(settling: Settling, receipt_of: u64) -> Self {
         let salt = sys::random::<32>();
         let (released, origin) = (Digest::default(), Digest::default());
-        Self { settling: Some(settling), receipt_of, salt, released, origin, bytes: 0, status: None, shown: None }
+        Self { settling: Some(settling), receipt_of, salt, key: None, released, origin, bytes: 0, status: None, shown: None }
     }
 
     /// The origin answered with this status.
@@ -58,7 +59,7 @@ impl Settlement {
 
     /// The origin sent this, of what is rewritten. Without it, what is released is what the origin sent.
     pub fn origin_sent(&mut self, piece: &[u8]) {
-        self.origin.update(&self.salt, piece);
+        self.origin.update(key(&mut self.key, &self.salt), piece);
     }
 
     /// The rewriter showed this.
@@ -69,7 +70,7 @@ impl Settlement {
     /// This was handed to the transport.
     pub fn release(&mut self, piece: &[u8]) {
         self.bytes += piece.len() as u64;
-        self.released.update(&self.salt, piece);
+        self.released.update(key(&mut self.key, &self.salt), piece);
     }
 
     /// Settles.
@@ -79,16 +80,16 @@ impl Settlement {
 
     fn settle_once(&mut self, outcome: Outcome) {
         let Some(settling) = self.settling.take() else { return };
-        let digest = self.released.text(&self.salt);
+        let key = key(&mut self.key, &self.salt);
+        let digest = self.released.text(key);
         // Of what the origin sent nothing is claimed unless it was seen whole. Opaque content leaves as it came.
         let origin_digest = (outcome == Outcome::Complete).then(|| match self.origin.is_begun() {
-            true => self.origin.text(&self.salt),
+            true => self.origin.text(key),
             false => digest.clone(),
         });
         // What was rewritten but never handed over was not shown; of a part that was, what it showed may be unknown.
         let shown = if self.bytes == 0 { Some(disclosure::Outcome::default()) } else { self.shown.take() };
         let shown = shown.as_ref();
-        let items = shown.map(|shown| shown.items.iter().map(|(name, forms)| (&**name, forms.clone())).collect());
         let settled = entry::Settled {
             id: &new_id(),
             receipt_of: self.receipt_of,
@@ -98,7 +99,7 @@ impl Settlement {
             records: shown.map(|shown| shown.records),
             rows_dropped: shown.map(|shown| shown.rows_dropped),
             unfit: shown.map(|shown| shown.unfit),
-            items,
+            items: shown.map(|shown| &shown.items),
             digest: Some(&digest),
             origin_digest: origin_digest.as_deref(),
         };
@@ -113,23 +114,28 @@ impl Settlement {
 #[derive(Default)]
 struct Digest(Option<Box<hmac::Context>>);
 
+/// Both digests are made under one key.
+fn key<'k>(key: &'k mut Option<Box<hmac::Key>>, salt: &[u8]) -> &'k hmac::Key {
+    key.get_or_insert_with(|| Box::new(hmac::Key::new(hmac::HMAC_SHA256, salt)))
+}
+
 impl Digest {
-    fn begin(salt: &[u8]) -> Box<hmac::Context> {
-        Box::new(hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, salt)))
+    fn begin(key: &hmac::Key) -> Box<hmac::Context> {
+        Box::new(hmac::Context::with_key(key))
     }
 
     fn is_begun(&self) -> bool {
         self.0.is_some()
     }
 
-    fn update(&mut self, salt: &[u8], piece: &[u8]) {
-        self.0.get_or_insert_with(|| Self::begin(salt)).update(piece);
+    fn update(&mut self, key: &hmac::Key, piece: &[u8]) {
+        self.0.get_or_insert_with(|| Self::begin(key)).update(piece);
     }
 
     /// As the entry has it; of nothing at all too.
-    fn text(&mut self, salt: &[u8]) -> String {
-        let context = self.0.take().unwrap_or_else(|| Self::begin(salt));
-        format!("hmac-sha256:{}", hex::encode(context.sign()))
+    fn text(&mut self, key: &hmac::Key) -> String {
+        let context = self.0.take().unwrap_or_else(|| Self::begin(key));
+        entry::hex_after("hmac-sha256:", context.sign().as_ref())
     }
 }
 

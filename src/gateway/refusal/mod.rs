@@ -112,7 +112,7 @@ impl Refusal {
             fields.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(self.code.challenge()));
         }
         if let Some(receipt) = self.receipt {
-            fields.insert("share-receipt", receipt);
+            fields.insert(&super::field::SHARE_RECEIPT, receipt);
         }
         if let Some((name, value)) = self.extra {
             fields.insert(name, value);

@@ -1,5 +1,9 @@
 //! What stands in the files, judged by others' checkers.
 
+use std::collections::BTreeMap;
+
+use serde_json::value::to_raw_value;
+
 use super::*;
 use crate::written::{Document, Problems};
 
@@ -59,11 +63,12 @@ fn entries_are_canonical_and_a_callers_text_cannot_look_like_a_member() {
     let case = r#""time":"0000-00-00T00:00:00.000000Z""#;
     let place = Place::new();
     let ledger = Ledger::open(&place.config(), true).unwrap();
-    let items = [("id_number", "mask"), ("*", "reveal")].into();
+    let items = BTreeMap::from([("id_number", "mask"), ("*", "reveal")]);
+    let items = to_raw_value(&items).unwrap();
     let share = Share {
         id: "00",
         case: Some(case),
-        items: Some(items),
+        items: Some(&items),
         roles: Some(&[]),
         time_decided: Some(crate::sys::now()),
         ..Share::default()
@@ -120,8 +125,8 @@ fn a_snapshot_is_stored_once_and_never_outside_its_folder() {
 
 #[test]
 fn a_filter_fits_by_digest_item_and_form() {
-    let items = std::collections::BTreeMap::from([("id_number", "mask")]);
-    let share = Share { id: "00", requester: Some("a"), subject: Some("hmac-sha256:1:2"), items: Some(items), ..Share::default() };
+    let items = to_raw_value(&BTreeMap::from([("id_number", "mask")])).unwrap();
+    let share = Share { id: "00", requester: Some("a"), subject: Some("hmac-sha256:1:2"), items: Some(&items), ..Share::default() };
     let bytes = share.draft().unwrap().bytes;
     let item = |item: &str, form: &str| query::Filter { item: Some(item.into()), form: Some(form.into()), ..query::Filter::default() };
     assert!(item("id_number", "mask").fits(&bytes));

@@ -7,6 +7,7 @@ use super::super::register::{self, Broken, Reader, Row, Store};
 use super::super::{Register, inbox, query};
 use super::*;
 use query::{Filter, Record};
+use serde_json::value::to_raw_value;
 
 const REQUESTERS: [&str; 3] = ["housing-app", "tax-app", "case-app"];
 const RESOURCES: [&str; 4] = ["mca.marriage", "psb.population", "psb.vehicles", "mca.divisions"];
@@ -40,6 +41,7 @@ fn fill(ledger: &Ledger, count: usize, dice: &mut Dice) {
         let case = format!("2026-{}", dice.roll(50));
         let items = BTreeMap::from([("name", dice.one(&FORMS)), (dice.one(&["id_number", "status"]), dice.one(&FORMS))]);
         let policies = ["base", dice.one(&["p-1", "p-2"])];
+        let (items, policies) = (to_raw_value(&items).unwrap(), to_raw_value(&policies).unwrap());
         let denied = dice.roll(5) == 0;
         let share = Share {
             id: &id,
@@ -51,7 +53,7 @@ fn fill(ledger: &Ledger, count: usize, dice: &mut Dice) {
             case: Some(&case),
             subject: Some(&subject),
             grant: Some(dice.one(&["g-1", "g-2"])),
-            items: (!denied).then_some(items),
+            items: (!denied).then_some(&items),
             policies: Some(&policies),
             code: denied.then_some("policy_denied"),
             ..Share::default()
@@ -62,9 +64,9 @@ fn fill(ledger: &Ledger, count: usize, dice: &mut Dice) {
         }
         if dice.roll(3) > 0 && !open.is_empty() {
             let receipt_of = open.remove(dice.roll(open.len()));
-            let items = BTreeMap::from([("name", BTreeMap::from([(dice.one(&FORMS), 2)]))]);
+            let items = BTreeMap::from([(Arc::from("name"), BTreeMap::from([(dice.one(&FORMS), 2)]))]);
             let (records, bytes) = (Some(2), Some(300));
-            let settled = Settled { id: &id, receipt_of, outcome: "complete", records, bytes, items: Some(items), ..Settled::default() };
+            let settled = Settled { id: &id, receipt_of, outcome: "complete", records, bytes, items: Some(&items), ..Settled::default() };
             ledger.reserve().unwrap().settle(settled.draft().unwrap(), None);
         }
     }

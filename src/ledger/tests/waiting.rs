@@ -86,3 +86,25 @@ fn many_threads_that_append_and_settle_at_once_all_get_their_entries() {
     assert_eq!(all(&place.config().folder).len(), 8 * 50 * 2);
     assert!(ledger.stats().batches < 800);
 }
+
+#[test]
+fn a_batch_is_held_only_while_every_worker_is_busy() {
+    let place = Place::new();
+    let ledger = Ledger::open(&place.config(), true).unwrap();
+    assert!(!ledger.shared.workers.all_busy(), "nobody is no crowd");
+    let (one, other) = (ledger.worker(), ledger.worker());
+    assert!(ledger.shared.workers.all_busy());
+    one.sleeps();
+    assert!(!ledger.shared.workers.all_busy());
+    one.wakes();
+    assert!(ledger.shared.workers.all_busy());
+    // Ten shares are under way and one waits: nobody ever falls asleep, and it is recorded all the same.
+    let open: Vec<_> = (0..10).map(|_| ledger.reserve().unwrap()).collect();
+    wait(ledger.append_with(granted("aa"), Haste::Busy).unwrap()).unwrap();
+    // It waits, and a worker falls asleep.
+    let pending = ledger.append_with(granted("bb"), Haste::Busy).unwrap();
+    other.sleeps();
+    wait(pending).unwrap();
+    drop((one, other, open));
+    assert!(!ledger.shared.workers.all_busy());
+}
