@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::disclosure::{ContentKind, JsonPath, Preset};
+use crate::disclosure::{ContentKind, JsonPath, Likeness, Preset};
 use crate::lang::Text;
 use crate::written::Place;
 
@@ -223,6 +223,8 @@ pub struct Item {
     pub mask: Option<Preset>,
     /// Pseudonyms keyed by scenario alone.
     pub joinable: bool,
+    /// What pseudonyms look like; none: 22 characters of base64url.
+    pub likeness: Option<Likeness>,
 }
 
 /// A data class (数据分类) of `classes.toml`, or one used by a resource.

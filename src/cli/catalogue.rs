@@ -228,5 +228,6 @@ fn item_json(item: &Item) -> Value {
         "classes": item.classes.iter().map(|class| &**class).collect::<Vec<_>>(),
         "mask": item.mask.as_ref().map(crate::disclosure::Preset::name),
         "joinable": item.joinable,
+        "pseudonym": item.likeness.map(crate::disclosure::Likeness::name),
     })
 }

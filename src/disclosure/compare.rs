@@ -109,6 +109,13 @@ pub fn normal(text: &str) -> String {
     text.nfkc().filter(|character| !character.is_whitespace()).flat_map(char::to_lowercase).nfkc().collect()
 }
 
+/// Whom a value is about, for counting claims: its letters and digits alone, without accents. What a department's
+/// database may take for the same value counts as the same, so that nobody goes on trying under another spelling.
+pub fn about(text: &str) -> String {
+    let plain = text.nfkd().filter(|character| character.is_alphabetic() || character.is_ascii_digit());
+    plain.flat_map(char::to_lowercase).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -140,6 +147,17 @@ mod tests {
             !claim("$.data[*]", &[("status", "$.data[*].status", "x")]).matches(&json!({}), 10, None).unwrap(),
             "no record is no match"
         );
+    }
+
+    #[test]
+    fn other_spellings_are_about_the_same_person() {
+        for spelt in ["11010119900307123x", "11010119900307123X", " 110101 1990-0307-123ｘ", "1101011990\u{200b}0307123x\u{feff}"] {
+            assert_eq!(about(spelt), "11010119900307123x");
+        }
+        // Digits of other scripts are left out, which counts more as one, never less.
+        assert_eq!(about("\u{661}x"), "x");
+        assert_eq!(about("José  Ｍüller"), "josemuller");
+        assert_ne!(about("张三"), about("张四"));
     }
 
     #[test]

@@ -6,13 +6,18 @@
 use std::sync::Arc;
 
 use super::path::Segment;
-use super::{ContentKind, Form, JsonPath, Plan, Preset, Pseudonyms};
+use super::{ContentKind, Form, JsonPath, Likeness, Plan, Preset, Pseudonyms};
 
 /// Plan, paths and field of one decision; kept beside the decision, shared by its calls.
 #[derive(Debug)]
 pub struct Compiled {
     pub(super) nodes: Vec<Node>,
     pub(super) items: Vec<Item>,
+    /// The items in the order of their names.
+    pub(super) by_name: Vec<usize>,
+    /// For each place at which objects have names of the plan, those that it most likely shows, in their likely order;
+    /// the last is where objects of no such names stand.
+    pub(super) places: Vec<Vec<Known>>,
     pub(super) content: ContentKind,
     pub(super) max_records: u64,
     /// Records are shown by their region.
@@ -27,13 +32,48 @@ pub(super) struct Item {
     pub(super) form: Option<Form>,
     pub(super) preset: Option<Preset>,
     pub(super) joinable: bool,
+    pub(super) likeness: Option<Likeness>,
+}
+
+/// A name that an object most likely shows.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// As it stands in an object, quotes included.
+    pub(super) spelt: Box<[u8]>,
+    /// The node that it leads to.
+    pub(super) node: usize,
+    /// What becomes of scalars there.
+    pub(super) scalar: Scalar,
+}
+
+/// The most names that are known of one place.
+pub(super) const MOST_KNOWN: usize = 40;
+
+/// What becomes of a scalar at a node, where nothing but the node needs to be known for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Scalar {
+    /// More needs to be known.
+    #[default]
+    Unknown,
+    /// It is no item.
+    Around,
+    /// It is an item that is not shown.
+    Hidden,
+    /// It is an item that is shown as it is.
+    Revealed(usize),
+    /// It is an item that is shown in this form.
+    Changed(usize, Form),
 }
 
 /// A place that some path goes through or ends at.
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    /// By name, sorted.
-    names: Vec<(Box<[u8]>, usize)>,
+    /// By name, sorted: the node, and which of the known names it is.
+    names: Vec<(Box<[u8]>, usize, Option<u8>)>,
+    /// The likely names of objects here, by their place.
+    pub(super) place: usize,
+    /// What becomes of scalars here.
+    pub(super) scalar: Scalar,
     elements: Option<usize>,
     /// The loop node of the `..` that follows here.
     pub(super) descend: Option<usize>,
@@ -60,10 +100,13 @@ impl Compiled {
             form: item.form.filter(|form| *form != Form::Compare),
             preset: item.preset.clone(),
             joinable: item.joinable,
+            likeness: item.likeness,
         });
         let mut compiled = Self {
             nodes: vec![Node::default()],
             items: items.collect(),
+            by_name: Vec::new(),
+            places: Vec::new(),
             content: plan.content,
             max_records: plan.max_records,
             filters: plan.region.is_some(),
@@ -88,6 +131,7 @@ impl Compiled {
             }
         }
         compiled.mark(0);
+        compiled.make_ready();
         compiled
     }
 
@@ -124,13 +168,59 @@ impl Compiled {
     fn named(&mut self, node: usize, name: &str) -> usize {
         let next = self.nodes.len();
         let names = &mut self.nodes[node].names;
-        match names.binary_search_by(|(known, _)| (**known).cmp(name.as_bytes())) {
+        match names.binary_search_by(|(other, ..)| (**other).cmp(name.as_bytes())) {
             Ok(at) => names[at].1,
             Err(at) => {
-                names.insert(at, (name.as_bytes().into(), next));
+                names.insert(at, (name.as_bytes().into(), next, None));
                 self.ensure(next)
             }
         }
+    }
+
+    /// What is looked up for each name and each scalar, once for all.
+    fn make_ready(&mut self) {
+        self.by_name = (0..self.items.len()).collect();
+        self.by_name.sort_by(|a, b| self.items[*a].name.cmp(&self.items[*b].name));
+        let scalars: Vec<_> = self.nodes.iter().map(|node| self.scalar(node)).collect();
+        for (node, scalar) in self.nodes.iter_mut().zip(&scalars) {
+            node.scalar = *scalar;
+            if node.names.is_empty() {
+                node.place = usize::MAX;
+                continue;
+            }
+            // Nodes are made in the order in which the plan names them, which is mostly the order of the answer.
+            let mut order: Vec<_> = (0..node.names.len()).filter(|at| is_plain(&node.names[*at].0)).collect();
+            order.sort_by_key(|at| node.names[*at].1);
+            order.truncate(MOST_KNOWN);
+            let known = order.iter().zip(0..).map(|(at, number)| {
+                let (name, leads, known) = &mut node.names[*at];
+                *known = Some(number);
+                Known { spelt: [b"\"", &**name, b"\""].concat().into(), node: *leads, scalar: scalars[*leads] }
+            });
+            let known = known.collect();
+            node.place = self.places.len();
+            self.places.push(known);
+        }
+        let nowhere = self.places.len();
+        self.places.push(Vec::new());
+        self.nodes.iter_mut().filter(|node| node.place == usize::MAX).for_each(|node| node.place = nowhere);
+    }
+
+    fn scalar(&self, node: &Node) -> Scalar {
+        if node.loops || node.descend.is_some() || node.record || node.region {
+            return Scalar::Unknown;
+        }
+        let Some(item) = node.item else { return Scalar::Around };
+        match self.items[item].form {
+            None | Some(Form::Compare) => Scalar::Hidden,
+            Some(Form::Reveal) => Scalar::Revealed(item),
+            Some(form) => Scalar::Changed(item, form),
+        }
+    }
+
+    /// The place of objects that have none of the plan's names.
+    pub(super) fn nowhere(&self) -> usize {
+        self.places.len() - 1
     }
 
     fn ensure(&mut self, node: usize) -> usize {
@@ -142,7 +232,7 @@ impl Compiled {
 
     /// Marks what leads to shown items; whether this node itself does. Paths are short, so the recursion is shallow.
     fn mark(&mut self, node: usize) -> bool {
-        let children: Vec<_> = self.nodes[node].names.iter().map(|(_, child)| *child).collect();
+        let children: Vec<_> = self.nodes[node].names.iter().map(|(_, child, _)| *child).collect();
         let descend = self.nodes[node].descend.is_some_and(|below| self.mark(below));
         let members = children.into_iter().fold(false, |shows, child| self.mark(child) | shows);
         let elements = self.nodes[node].elements.is_some_and(|child| self.mark(child));
@@ -175,6 +265,11 @@ impl Compiled {
     }
 }
 
+/// Whether a name is spelt without escapes, and short enough to be compared at once.
+fn is_plain(name: &[u8]) -> bool {
+    name.len() <= 64 && !name.iter().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
+}
+
 /// Where values of these paths stand in one document, line or row. Of lines and rows `$[*]` is each, as `$` is; a
 /// column may also bear the item's name.
 fn places(plan: &Plan, paths: &[JsonPath], item: Option<&str>) -> Vec<JsonPath> {
@@ -187,12 +282,13 @@ fn places(plan: &Plan, paths: &[JsonPath], item: Option<&str>) -> Vec<JsonPath> 
 }
 
 impl Item {
-    /// The value in a form that changes it; none: it has no shape that the form could work on.
-    pub(super) fn changed(&self, form: Form, pseudonyms: &Pseudonyms, text: &str) -> Option<String> {
+    /// Writes the value in a form that changes it; whether it has the shape that the form works on. If not, nothing is
+    /// written.
+    pub(super) fn change(&self, form: Form, pseudonyms: &Pseudonyms, text: &str, out: &mut Vec<u8>) -> bool {
         match form {
-            Form::Mask => self.preset.as_ref()?.apply(text),
-            Form::Pseudonymise => Some(pseudonyms.of(text, self.joinable)),
-            Form::Reveal | Form::Compare => None,
+            Form::Mask => self.preset.as_ref().is_some_and(|preset| preset.write(text, out)),
+            Form::Pseudonymise => pseudonyms.write(text, self.joinable, self.likeness, out),
+            Form::Reveal | Form::Compare => false,
         }
     }
 
@@ -205,7 +301,12 @@ impl Item {
 impl Node {
     /// The node of a member.
     pub(super) fn member(&self, name: &[u8]) -> Option<usize> {
-        self.names.binary_search_by(|(known, _)| (**known).cmp(name)).ok().map(|at| self.names[at].1)
+        self.named(name).map(|(node, _)| node)
+    }
+
+    /// The node of a member, and which of the known names it has.
+    pub(super) fn named(&self, name: &[u8]) -> Option<(usize, Option<u8>)> {
+        self.names.binary_search_by(|(other, ..)| (**other).cmp(name)).ok().map(|at| (self.names[at].1, self.names[at].2))
     }
 
     /// The node of the elements.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::compiled::Compiled;
 use super::stream::Reader;
 use super::tally::{Tally, TooMany};
-use super::{Error as Refused, Form, Pseudonyms};
+use super::{Error as Refused, Form, Outcome, Pseudonyms};
 use crate::lang::Text;
 
 mod cell;
@@ -173,14 +173,11 @@ impl Csv {
             return;
         }
         let item = &self.plan.items[index];
-        let shown = item.changed(form, &self.pseudonyms, &text);
-        if shown.is_some() || item.nulls(form) {
+        let shown = cell::write(&mut self.out, |out| item.change(form, &self.pseudonyms, &text, out));
+        if shown || item.nulls(form) {
             self.tally.shown(index, form);
         } else {
             self.tally.unfit();
-        }
-        if let Some(shown) = shown {
-            cell::write(&mut self.out, &shown);
         }
     }
 
@@ -211,7 +208,8 @@ impl Csv {
 }
 
 impl Reader for Csv {
-    fn read(&mut self, window: &[u8], _searched: usize) -> Result<usize, Refused> {
+    fn read(&mut self, window: &str, _searched: usize) -> Result<usize, Refused> {
+        let window = window.as_bytes();
         let mut at = 0;
         if self.offset == 0 && self.columns.is_empty() && window.starts_with("\u{feff}".as_bytes()) {
             at = "\u{feff}".len();
@@ -232,7 +230,7 @@ impl Reader for Csv {
         Ok(at)
     }
 
-    fn end(&mut self, window: &[u8]) -> Result<(), Refused> {
+    fn end(&mut self, window: &str) -> Result<(), Refused> {
         self.last = true;
         let read = self.read(window, 0)?;
         if read < window.len() {
@@ -253,8 +251,8 @@ impl Reader for Csv {
         &mut self.out
     }
 
-    fn tally(&self) -> &Tally {
-        &self.tally
+    fn outcome(&self) -> Outcome {
+        self.tally.outcome(&self.plan)
     }
 }
 

@@ -69,6 +69,7 @@ mod tests {
             form: *form,
             preset: None,
             joinable: false,
+            likeness: None,
             narrowed_by: by.map(Into::into),
         });
         Plan { items: items.collect(), content: ContentKind::Json, records: JsonPath::root(), max_records: 1, region: None }

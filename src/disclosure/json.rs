@@ -82,7 +82,7 @@ pub enum Reason {
 pub fn parse(input: &[u8]) -> Result<serde_json::Value, Error> {
     let text = std::str::from_utf8(input).map_err(|error| Error { at: error.valid_up_to() as u64, reason: Reason::NotUtf8 })?;
     let otherwise = Error { at: 0, reason: Reason::Syntax };
-    Machine::judging().end_document(input).map_err(|error| if let super::Error::Json(error) = error { error } else { otherwise })?;
+    Machine::judging().end_document(text).map_err(|error| if let super::Error::Json(error) = error { error } else { otherwise })?;
     serde_json::from_str(text).map_err(|_| otherwise)
 }
 

@@ -1,10 +1,9 @@
 //! NDJSON: each line is a JSON document, carried out by the plan as one. Blank lines are left out; a line that is
 //! dropped as a record leaves nothing behind.
 
-use super::Error;
 use super::json::Machine;
 use super::stream::Reader;
-use super::tally::Tally;
+use super::{Error, Outcome};
 
 /// Lines on their way.
 pub(super) struct Lines {
@@ -17,8 +16,8 @@ impl Lines {
     }
 
     /// Reads a line to its end.
-    fn line(&mut self, rest: &[u8]) -> Result<(), Error> {
-        if self.machine.is_fresh() && rest.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
+    fn line(&mut self, rest: &str) -> Result<(), Error> {
+        if self.machine.is_fresh() && rest.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
             return Ok(());
         }
         self.machine.end_document(rest)?;
@@ -31,10 +30,10 @@ impl Lines {
 }
 
 impl Reader for Lines {
-    fn read(&mut self, window: &[u8], searched: usize) -> Result<usize, Error> {
+    fn read(&mut self, window: &str, searched: usize) -> Result<usize, Error> {
         let mut start = 0;
         let mut from = searched;
-        while let Some(length) = memchr::memchr(b'\n', &window[from..]) {
+        while let Some(length) = memchr::memchr(b'\n', &window.as_bytes()[from..]) {
             self.line(&window[start..from + length])?;
             start = from + length + 1;
             from = start;
@@ -43,7 +42,7 @@ impl Reader for Lines {
     }
 
     /// The last line may have no end.
-    fn end(&mut self, window: &[u8]) -> Result<(), Error> {
+    fn end(&mut self, window: &str) -> Result<(), Error> {
         self.line(window)
     }
 
@@ -59,8 +58,8 @@ impl Reader for Lines {
         self.machine.rebase(taken);
     }
 
-    fn tally(&self) -> &Tally {
-        self.machine.tally()
+    fn outcome(&self) -> Outcome {
+        self.machine.outcome()
     }
 }
 
@@ -86,6 +85,7 @@ mod tests {
             form: Some(Form::Mask),
             preset: Preset::parse("name").ok(),
             joinable: false,
+            likeness: None,
             narrowed_by: None,
         };
         Plan { items: vec![name], content: ContentKind::Ndjson, records: JsonPath::root(), max_records: 3, region: None }
@@ -143,5 +143,16 @@ mod tests {
         let (text, outcome) = run(&plan, &lines.join("\n")).unwrap();
         assert_eq!(text, "{\"name\":\"张*\"}\n".repeat(3));
         assert_eq!((outcome.records, outcome.rows_dropped, outcome.items["name"]["mask"]), (3, 2, 3));
+    }
+
+    #[test]
+    fn a_line_ends_whatever_became_of_the_records_in_it() {
+        let mut plan = plan(&["$.data[*].name"]);
+        plan.records = JsonPath::parse("$.data[*]").unwrap();
+        plan.region = Some(Arc::from([JsonPath::parse("$.data[*].region").unwrap()]));
+        let line = |region: &str| format!("{{\"data\":[{{\"name\":\"张三\",\"region\":\"{region}\"}}]}}\n");
+        let (text, outcome) = run(&plan, &[line("990102"), line("990101"), line("990102")].concat()).unwrap();
+        assert_eq!(text, "{\"data\":[]}\n{\"data\":[{\"name\":\"张*\"}]}\n{\"data\":[]}\n");
+        assert_eq!((outcome.records, outcome.rows_dropped), (1, 2));
     }
 }

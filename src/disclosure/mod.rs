@@ -6,21 +6,24 @@ pub mod csv;
 pub mod field;
 pub mod head;
 pub mod json;
+mod likeness;
 mod lines;
 pub mod path;
 pub mod preset;
 pub mod pseudonym;
+mod shown;
 mod stream;
 mod tally;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 pub use compiled::Compiled;
+pub use likeness::Likeness;
 pub use path::JsonPath;
 pub use preset::Preset;
 pub use pseudonym::{PseudonymKey, Pseudonyms};
+pub use shown::{Forms, Shown};
 pub use stream::Stream;
 
 use crate::lang::Text;
@@ -41,6 +44,8 @@ pub enum Form {
 impl Form {
     /// The forms that show something, in the order in which they are asked for.
     pub const SHOWN: [Self; 3] = [Self::Reveal, Self::Mask, Self::Pseudonymise];
+    /// All of them, in the order of their numbers.
+    const ALL: [Self; 4] = [Self::Reveal, Self::Mask, Self::Pseudonymise, Self::Compare];
 
     /// The Cedar action, and the word in entries, fields and configuration.
     pub const fn name(self) -> &'static str {
@@ -79,6 +84,8 @@ pub struct PlannedItem {
     pub preset: Option<Preset>,
     /// Its pseudonyms are keyed by the scenario alone.
     pub joinable: bool,
+    /// Its pseudonyms keep this type; none: 22 characters.
+    pub likeness: Option<Likeness>,
     /// The forbid that refused a wider form, where one did.
     pub narrowed_by: Option<Arc<str>>,
 }
@@ -123,7 +130,7 @@ pub struct Outcome {
     /// How many records.
     pub records: u64,
     /// For each item that was shown, how many values in which form.
-    pub items: BTreeMap<Arc<str>, BTreeMap<&'static str, u64>>,
+    pub items: Shown,
     /// How many values became null because they had no shape that their form could work on.
     pub unfit: u64,
     /// How many records were left out because of their region.
@@ -133,8 +140,7 @@ pub struct Outcome {
 impl Outcome {
     /// Of opaque content that left whole.
     pub fn whole() -> Self {
-        let items = BTreeMap::from([(Arc::from("*"), BTreeMap::from([(Form::Reveal.name(), 1)]))]);
-        Self { records: 1, items, unfit: 0, rows_dropped: 0 }
+        Self { records: 1, items: Shown::once([Arc::from("*")].into_iter(), Form::Reveal), unfit: 0, rows_dropped: 0 }
     }
 }
 

@@ -91,30 +91,50 @@ impl Preset {
     /// The masked value; none: the value does not fit and becomes null, as everything does under `null`. White space
     /// around the value, as columns of fixed width leave it, is not part of it.
     pub fn apply(&self, value: &str) -> Option<String> {
-        let value = value.trim();
+        let mut masked = Vec::new();
+        // Whole characters are written, so nothing is lost here.
+        self.write(value, &mut masked).then(|| String::from_utf8_lossy(&masked).into_owned())
+    }
+
+    /// Writes the masked value behind `out`; whether there is one. Where there is none, nothing is written.
+    pub fn write(&self, value: &str, out: &mut Vec<u8>) -> bool {
+        let value = trim(value);
         match self {
-            Self::Fixed(text) => Some(text.to_string()),
-            Self::Null => None,
-            _ if value.is_empty() => None,
-            Self::IdNumber => is_id_number(value).then(|| ends(value, 6, 4)),
-            Self::Mobile => (value.len() == 11 && value.starts_with('1') && digits(value)).then(|| ends(value, 3, 4)),
+            Self::Fixed(text) => put(out, text),
+            Self::Null => false,
+            _ if value.is_empty() => false,
+            Self::IdNumber => is_id_number(value) && digits_ends(value, 6, 4, out),
+            Self::Mobile => is_mobile(value) && digits_ends(value, 3, 4, out),
             // One character is a whole name already.
-            Self::Name => Some(ends(value, 1, 0)),
-            Self::Address => Some(address::mask(value)),
+            Self::Name => ends(value, 1, 0, out),
+            Self::Address => address::mask(value, out),
             Self::BankCard => {
                 let number = without(value, &[' ', '-']);
-                ((12..=19).contains(&number.len()) && digits(&number)).then(|| ends(&number, 6, 4))
+                (12..=19).contains(&number.len()) && digits(&number) && digits_ends(&number, 6, 4, out)
             }
-            Self::Email => email(value),
+            Self::Email => email(value, out),
             Self::Plate => {
                 let plate = without(value, &[' ', '-', '·', '•', '.']);
-                is_plate(&plate).then(|| ends(&plate, 2, 2))
+                is_plate(&plate) && ends(&plate, 2, 2, out)
             }
-            Self::Keep(first, last) => Some(ends(value, *first, *last)),
-            Self::Year => year(value),
-            Self::District => district(value),
+            Self::Keep(first, last) => ends(value, *first, *last, out),
+            Self::Year => year(value).is_some_and(|year| put(out, year)),
+            Self::District => district(value).is_some_and(|code| put(out, code)),
         }
     }
+}
+
+/// Without white space around it, which values seldom have.
+fn trim(value: &str) -> &str {
+    match value.as_bytes() {
+        [b'!'..=b'~', .., b'!'..=b'~'] => value,
+        _ => value.trim(),
+    }
+}
+
+fn put(out: &mut Vec<u8>, text: &str) -> bool {
+    out.extend_from_slice(text.as_bytes());
+    true
 }
 
 /// `N,M` of `keep`.
@@ -126,30 +146,48 @@ fn keep(counts: &str) -> Option<Preset> {
 
 /// The first and the last so many characters, and a star for each between them. A value that this would not hide in
 /// any character is hidden whole.
-fn ends(value: &str, first: usize, last: usize) -> String {
-    let length = value.chars().count();
+fn ends(value: &str, first: usize, last: usize, out: &mut Vec<u8>) -> bool {
+    let length = if value.is_ascii() { value.len() } else { value.chars().count() };
     let (first, last) = if length <= first + last { (0, 0) } else { (first, last) };
-    let keeps = |at: usize| at < first || at >= length - last;
-    let mut masked = String::with_capacity(value.len());
-    masked.extend(value.chars().enumerate().map(|(at, character)| if keeps(at) { character } else { '*' }));
-    masked
+    let begins = value.char_indices().nth(first).map_or(value.len(), |(at, _)| at);
+    let ends = if last == 0 { value.len() } else { value.char_indices().nth_back(last - 1).map_or(0, |(at, _)| at) };
+    out.extend_from_slice(&value.as_bytes()[..begins]);
+    out.resize(out.len() + length - first - last, b'*');
+    put(out, &value[ends..])
+}
+
+/// The same of ASCII that is longer than both ends.
+fn digits_ends(value: &str, first: usize, last: usize, out: &mut Vec<u8>) -> bool {
+    let (begin, rest) = value.split_at(first);
+    let (hidden, end) = rest.split_at(rest.len() - last);
+    out.extend_from_slice(begin.as_bytes());
+    out.resize(out.len() + hidden.len(), b'*');
+    put(out, end)
 }
 
 fn digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn without(text: &str, separators: &[char]) -> String {
+fn without<'t>(text: &'t str, separators: &[char]) -> Cow<'t, str> {
+    if !text.contains(separators) {
+        return text.into();
+    }
     text.chars().filter(|character| !separators.contains(character)).collect()
 }
 
 /// 18 characters of GB 11643, or the 15 digits before it. The check digit is not computed: a wrong one is masked too.
-fn is_id_number(value: &str) -> bool {
+pub(super) fn is_id_number(value: &str) -> bool {
     match value.len() {
         15 => digits(value),
         18 => value.is_ascii() && digits(&value[..17]) && matches!(value.as_bytes()[17], b'0'..=b'9' | b'X' | b'x'),
         _ => false,
     }
+}
+
+/// 11 digits that begin with 1.
+pub(super) fn is_mobile(value: &str) -> bool {
+    value.len() == 11 && value.starts_with('1') && digits(value)
 }
 
 /// GA 36: a character for the province, a letter, and 5 or (new energy) 6 more.
@@ -162,19 +200,19 @@ fn is_plate(plate: &str) -> bool {
 }
 
 /// Three stars whatever the length, which would help to guess a name.
-fn email(value: &str) -> Option<String> {
-    let (local, domain) = value.split_once('@')?;
+fn email(value: &str, out: &mut Vec<u8>) -> bool {
+    let Some((local, domain)) = value.split_once('@') else { return false };
     let plain = |part: &str| !part.is_empty() && !part.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control());
     if !plain(local) || !plain(domain) || domain.starts_with('.') || !domain.contains('.') {
-        return None;
+        return false;
     }
-    let mut characters = local.chars();
-    let first = characters.next().filter(|_| characters.next().is_some());
-    Some(first.into_iter().chain("***@".chars()).chain(domain.chars()).collect())
+    // A single character is hidden too.
+    let first = local.char_indices().nth(1).map_or("", |(at, _)| &local[..at]);
+    put(out, first) && put(out, "***@") && put(out, domain)
 }
 
 /// The year of `2019-05-20`, `2019/5/20`, `2019.5`, `2019年5月20日`, `20190520`, `201905`, `20190520093000` or `2019`.
-fn year(value: &str) -> Option<String> {
+fn year(value: &str) -> Option<&str> {
     let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     let (number, rest) = value.split_at(end);
     let shaped = match (number.len(), rest.chars().next()) {
@@ -185,7 +223,7 @@ fn year(value: &str) -> Option<String> {
         _ => false,
     };
     let year = number.get(..4).filter(|_| shaped)?;
-    (1800..=2199).contains(&year.parse::<u16>().ok()?).then(|| year.to_owned())
+    (1800..=2199).contains(&year.parse::<u16>().ok()?).then_some(year)
 }
 
 /// Whether the two digits at a place are a number of the range.
@@ -195,9 +233,9 @@ fn within(number: &str, at: usize, range: std::ops::RangeInclusive<u8>) -> bool 
 
 /// The 6 digits of the county (GB/T 2260) from a code of 6 to 12 digits (towns and villages extend it), or from an
 /// identity number.
-fn district(value: &str) -> Option<String> {
+fn district(value: &str) -> Option<&str> {
     let code = (6..=12).contains(&value.len()) && digits(value);
-    (code || is_id_number(value)).then(|| value[..6].to_owned())
+    (code || is_id_number(value)).then(|| &value[..6])
 }
 
 fn unknown(text: &str) -> Text {

@@ -11,8 +11,12 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+use super::Likeness;
+
 /// How many bytes of the digest a pseudonym holds: 128 bits, 22 characters in base64url.
 const LENGTH: usize = 16;
+/// So many characters.
+const TEXT: usize = 22;
 /// Keeps these keys apart from whatever else may ever be derived from the same bytes.
 const PER_DEPARTMENT: &[u8] = b"kanhe/pseudonym/v1/scenario+department";
 const PER_SCENARIO: &[u8] = b"kanhe/pseudonym/v1/scenario";
@@ -86,8 +90,35 @@ impl Scope {
 impl Pseudonyms {
     /// The pseudonym of a string's content or a number's text: 22 characters.
     pub fn of(&self, value: &str, joinable: bool) -> String {
+        URL_SAFE_NO_PAD.encode(self.digest(value, joinable))
+    }
+
+    /// The same, or one that keeps a type; none: the value is not of that type.
+    pub fn like(&self, value: &str, joinable: bool, likeness: Option<Likeness>) -> Option<String> {
+        let mut text = Vec::new();
+        // It is ASCII.
+        self.write(value, joinable, likeness, &mut text).then(|| String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Writes the pseudonym behind `out`; whether there is one. Where there is none, nothing is written.
+    pub(super) fn write(&self, value: &str, joinable: bool, likeness: Option<Likeness>, out: &mut Vec<u8>) -> bool {
+        let Some(likeness) = likeness else {
+            let mut text = [0; TEXT];
+            // It is exactly as long.
+            let length = URL_SAFE_NO_PAD.encode_slice(self.digest(value, joinable), &mut text).unwrap_or(0);
+            out.extend_from_slice(&text[..length]);
+            return true;
+        };
+        let Some(value) = likeness.of(value) else { return false };
+        likeness.write(self.digest(&value, joinable), out);
+        true
+    }
+
+    fn digest(&self, value: &str, joinable: bool) -> [u8; LENGTH] {
         let tag = hmac::sign(if joinable { self.0.joinable() } else { self.0.own() }, value.as_bytes());
-        URL_SAFE_NO_PAD.encode(&tag.as_ref()[..LENGTH])
+        let mut digest = [0; LENGTH];
+        digest.copy_from_slice(&tag.as_ref()[..LENGTH]);
+        digest
     }
 }
 

@@ -12,25 +12,27 @@ use super::{ContentKind, Error, Outcome, Pseudonyms, Regions};
 
 /// One answer on its way through its plan.
 pub struct Stream {
-    plan: Arc<Compiled>,
     reader: Box<dyn Reader>,
     /// What was not read yet.
-    held: Vec<u8>,
-    /// How much of it is known to be UTF-8.
-    text: usize,
-    /// Where in the content it begins.
-    offset: u64,
+    held: String,
+    /// The beginning of a character behind it that the next piece ends.
+    begun: Vec<u8>,
+    /// How much is known to be UTF-8.
+    judged: u64,
     limit: usize,
 }
 
+/// So much of a piece is at first put behind what was held, to read on from there without copying the rest.
+const BRIDGE: usize = 256;
+
 /// One kind of content, read window by window.
 pub(super) trait Reader: Send {
-    /// Reads a window, in UTF-8, as far as it is whole; how much of it was read. It begins with what the last window
+    /// Reads a window as far as it is whole; how much of it was read. It begins with what the last window
     /// left, of which the first `searched` bytes are known.
-    fn read(&mut self, window: &[u8], searched: usize) -> Result<usize, Error>;
+    fn read(&mut self, window: &str, searched: usize) -> Result<usize, Error>;
 
     /// Reads the last window: the content must end in it.
-    fn end(&mut self, window: &[u8]) -> Result<(), Error>;
+    fn end(&mut self, window: &str) -> Result<(), Error>;
 
     /// What was written and not taken away.
     fn out(&mut self) -> &mut Vec<u8>;
@@ -41,8 +43,8 @@ pub(super) trait Reader: Send {
     /// The first `taken` bytes of it were taken away.
     fn rebase(&mut self, taken: usize);
 
-    /// What was counted.
-    fn tally(&self) -> &Tally;
+    /// What was shown up to here.
+    fn outcome(&self) -> Outcome;
 }
 
 impl Compiled {
@@ -56,59 +58,86 @@ impl Compiled {
             ContentKind::Ndjson => Box::new(Lines::new(Machine::new(self, pseudonyms, tally))),
             ContentKind::Csv => Box::new(Csv::new(self, pseudonyms, tally)),
         };
-        Stream { plan: self.clone(), reader, held: Vec::new(), text: 0, offset: 0, limit }
+        Stream { reader, held: String::new(), begun: Vec::new(), judged: 0, limit }
     }
 }
 
 impl Stream {
     /// Takes the next piece of the origin's content, of any length, and puts behind `out` what can leave by now.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+        let mut text = self.judge(input)?;
+        let mut more = BRIDGE;
+        while !self.held.is_empty() {
+            let known = self.held.len();
+            let taken = text.floor_char_boundary(more);
+            self.held.push_str(&text[..taken]);
+            let read = self.reader.read(&self.held, known)?;
+            // Where what was held is read, the rest of the piece is read where it stands.
+            if read >= known {
+                text = &text[read - known..];
+                self.held.clear();
+                break;
+            }
+            self.held.drain(..read);
+            text = &text[taken..];
+            if text.is_empty() {
+                break;
+            }
+            more *= 2;
+        }
         if self.held.is_empty() {
-            let read = self.read(input)?;
-            self.held.extend_from_slice(&input[read..]);
-        } else {
-            let mut window = std::mem::take(&mut self.held);
-            window.extend_from_slice(input);
-            let read = self.read(&window)?;
-            window.drain(..read);
-            self.held = window;
+            let read = self.reader.read(text, 0)?;
+            self.held.push_str(&text[read..]);
         }
         self.release(out)?;
         if self.held.len() > self.limit { Err(self.too_large()) } else { Ok(()) }
     }
 
+    /// Whether nothing that came could go on: a number, or a text that is not whole, could.
+    pub fn is_at_end(&self) -> bool {
+        self.held.is_empty() && self.begun.is_empty()
+    }
+
     /// The origin's content is at its end. Nothing may be pushed after it.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<Outcome, Error> {
-        let held = std::mem::take(&mut self.held);
-        if self.text < held.len() {
-            return Err(json::Error { at: self.offset + self.text as u64, reason: Reason::NotUtf8 }.into());
+        if !self.begun.is_empty() {
+            return Err(self.not_utf8(0));
         }
-        self.reader.end(&held)?;
+        self.reader.end(&self.held)?;
         self.release(out)?;
         Ok(self.outcome())
     }
 
     /// What was shown up to here.
     pub fn outcome(&self) -> Outcome {
-        self.reader.tally().outcome(&self.plan)
+        self.reader.outcome()
     }
 
-    /// Reads a window that begins with what was held; how much of it was read.
-    fn read(&mut self, window: &[u8]) -> Result<usize, Error> {
-        let known = self.text;
-        let valid = match simdutf8::compat::from_utf8(&window[known..]) {
-            Ok(_) => window.len(),
-            // A character may end in the next piece.
-            Err(error) if error.error_len().is_none() => known + error.valid_up_to(),
-            Err(error) => {
-                let at = self.offset + (known + error.valid_up_to()) as u64;
-                return Err(json::Error { at, reason: Reason::NotUtf8 }.into());
+    /// A piece's characters, but for one at its end that the next piece ends, and one at its beginning that the last
+    /// piece began, which is held.
+    fn judge<'i>(&mut self, mut input: &'i [u8]) -> Result<&'i str, Error> {
+        while let (false, Some((byte, rest))) = (self.begun.is_empty(), input.split_first()) {
+            self.begun.push(*byte);
+            input = rest;
+            match std::str::from_utf8(&self.begun) {
+                Ok(character) => {
+                    self.held.push_str(character);
+                    self.judged += self.begun.len() as u64;
+                    self.begun.clear();
+                }
+                Err(error) if error.error_len().is_none() => {}
+                Err(_) => return Err(self.not_utf8(0)),
             }
-        };
-        let read = self.reader.read(&window[..valid], known)?;
-        self.text = valid - read;
-        self.offset += read as u64;
-        Ok(read)
+        }
+        let (text, begun) = input.split_at(input.len() - cut_short(input));
+        let text = simdutf8::compat::from_utf8(text).map_err(|error| self.not_utf8(error.valid_up_to()))?;
+        self.begun.extend_from_slice(begun);
+        self.judged += text.len() as u64;
+        Ok(text)
+    }
+
+    fn not_utf8(&self, at: usize) -> Error {
+        json::Error { at: self.judged + at as u64, reason: Reason::NotUtf8 }.into()
     }
 
     /// Lets go of what nothing can take back any more.
@@ -131,4 +160,19 @@ impl Stream {
     fn too_large(&self) -> Error {
         Error::TooLarge { limit: self.limit as u64 }
     }
+}
+
+/// How many bytes at the end begin a character that does not end there.
+fn cut_short(input: &[u8]) -> usize {
+    for (byte, length) in input.iter().rev().zip(1..=3) {
+        let needed = match byte {
+            0x80..=0xbf => continue,
+            0xc0..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0.. => 4,
+            _ => 1,
+        };
+        return if needed > length { length } else { 0 };
+    }
+    0
 }

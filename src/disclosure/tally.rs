@@ -1,15 +1,14 @@
 //! What an answer shows while it is rewritten: values in their forms, records, and which records may be shown at all.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::compiled::Compiled;
-use super::{Error, Form, Outcome, Regions};
+use super::{Error, Form, Forms, Outcome, Regions, Shown};
 
 /// Counts of one answer.
 pub(super) struct Tally {
     /// By item and form.
-    counts: Vec<[u64; Form::SHOWN.len()]>,
+    counts: Vec<Forms>,
     records: u64,
     max_records: u64,
     unfit: u64,
@@ -37,7 +36,7 @@ pub(super) struct TooMany;
 impl Tally {
     pub(super) fn new(plan: &Compiled, regions: Option<Box<dyn Regions>>) -> Self {
         Self {
-            counts: vec![Default::default(); plan.items.len()],
+            counts: vec![Forms::default(); plan.items.len()],
             records: 0,
             max_records: plan.max_records,
             unfit: 0,
@@ -55,8 +54,9 @@ impl Tally {
     }
 
     /// A value of an item was shown.
+    #[inline]
     pub(super) fn shown(&mut self, item: usize, form: Form) {
-        self.counts[item][form as usize] += 1;
+        self.counts[item].add(form);
         if !self.open.is_empty() {
             self.log.push((item, form));
         }
@@ -74,6 +74,13 @@ impl Tally {
         }
         self.open.push(Open { log: self.log.len(), records: self.records, unfit: self.unfit, included: None });
         Ok(())
+    }
+
+    /// A record begins of those that are not filtered, unless it is one too many; whether it does.
+    pub(super) fn begin_if_room(&mut self) -> bool {
+        let begins = !self.filters && self.records < self.max_records;
+        self.records += u64::from(begins);
+        begins
     }
 
     /// The innermost open record tells a region; none: something stands there that is no code.
@@ -97,7 +104,7 @@ impl Tally {
             return self.record().map(|()| true);
         }
         for (item, form) in self.log.drain(record.log..) {
-            self.counts[item][form as usize] -= 1;
+            self.counts[item].take_back(form);
         }
         self.records = record.records;
         self.unfit = record.unfit;
@@ -111,19 +118,12 @@ impl Tally {
     }
 
     /// What was shown up to here. Of a record that is still open nothing was.
-    pub(super) fn outcome(&self, plan: &Compiled) -> Outcome {
+    pub(super) fn outcome(&self, plan: &Arc<Compiled>) -> Outcome {
         let mut counts = self.counts.clone();
         for (item, form) in &self.log {
-            counts[*item][*form as usize] -= 1;
+            counts[*item].take_back(*form);
         }
-        let mut items: BTreeMap<Arc<str>, BTreeMap<_, _>> = BTreeMap::new();
-        for (item, counts) in plan.items.iter().zip(&counts) {
-            let forms: BTreeMap<_, _> =
-                Form::SHOWN.into_iter().map(|form| (form.name(), counts[form as usize])).filter(|(_, count)| *count > 0).collect();
-            if !forms.is_empty() {
-                items.insert(item.name.clone(), forms);
-            }
-        }
+        let items = Shown::counted(plan, counts);
         let (records, unfit) = self.open.first().map_or((self.records, self.unfit), |open| (open.records, open.unfit));
         Outcome { records, items, unfit, rows_dropped: self.dropped }
     }

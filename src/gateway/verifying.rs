@@ -135,7 +135,7 @@ pub async fn disclose(
     let found = if verdict == Verdict::Content { json::parse(&content).map_err(disclosure::Error::from)? } else { Value::Null };
     let regions = rows.as_mut().map(|rows| rows as &mut dyn Regions);
     let matches = claimed.claim.matches(&found, plan.max_records, regions)?;
-    let items = claimed.claim.items().map(|name| (name.clone(), [(Form::Compare.name(), 1)].into())).collect();
+    let items = disclosure::Shown::once(claimed.claim.items().cloned(), Form::Compare);
     settlement.disclosed(disclosure::Outcome { items, ..disclosure::Outcome::default() });
     Ok(Disclosed::verified(Bytes::from_static(if matches { MATCH } else { NO_MATCH })))
 }

@@ -1,9 +1,7 @@
 //! What the ledger says: one typed struct per kind of entry, written as canonical JSON (RFC 8785) straight into a
 //! buffer. Every `Serialize` here names its members in sorted order; the writer sets `time` in place.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::ser::SerializeMap;
@@ -240,17 +238,6 @@ impl Share<'_> {
     }
 }
 
-/// How many values of each item were shown in which form.
-pub type Counts = BTreeMap<Arc<str>, BTreeMap<&'static str, u64>>;
-
-struct Shown<'a>(&'a Counts);
-
-impl Serialize for Shown<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, forms)| (&**name, forms)))
-    }
-}
-
 /// `share.settled`: what became of a granted share.
 #[derive(Clone, Debug, Default)]
 pub struct Settled<'a> {
@@ -270,8 +257,8 @@ pub struct Settled<'a> {
     pub rows_dropped: Option<u64>,
     /// Values that became null because their form did not fit them.
     pub unfit: Option<u64>,
-    /// How often each item was disclosed in which form.
-    pub items: Option<&'a Counts>,
+    /// How often each item was disclosed in which form: JSON as this file would write it.
+    pub items: Option<&'a RawValue>,
     /// `hmac-sha256:HEX` of the released bytes under the share's salt.
     pub digest: Option<&'a str>,
     /// The same of the origin's answer.
@@ -285,7 +272,7 @@ impl Serialize for Settled<'_> {
         member(map, "bytes", self.bytes)?;
         member(map, "digest", self.digest)?;
         member(map, "id", Some(self.id))?;
-        member(map, "items", self.items.map(Shown))?;
+        member(map, "items", self.items)?;
         member(map, "kind", Some("share.settled"))?;
         member(map, "origin_digest", self.origin_digest)?;
         member(map, "outcome", Some(self.outcome))?;

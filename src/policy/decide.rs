@@ -355,6 +355,7 @@ fn planned(item: &Item, form: Option<Form>, narrowed_by: Option<Arc<str>>) -> Pl
         form,
         preset: item.mask.clone(),
         joinable: item.joinable,
+        likeness: item.likeness,
         narrowed_by,
     }
 }

@@ -2,6 +2,8 @@
 
 use aws_lc_rs::hmac;
 use hyper::StatusCode;
+use serde::{Serialize, Serializer};
+use serde_json::value::to_raw_value;
 
 use super::new_id;
 use crate::disclosure;
@@ -90,6 +92,8 @@ impl Settlement {
         // What was rewritten but never handed over was not shown; of a part that was, what it showed may be unknown.
         let shown = if self.bytes == 0 { Some(disclosure::Outcome::default()) } else { self.shown.take() };
         let shown = shown.as_ref();
+        // Names and counts are always JSON.
+        let items = shown.and_then(|shown| to_raw_value(&Items(&shown.items)).ok());
         let settled = entry::Settled {
             id: &new_id(),
             receipt_of: self.receipt_of,
@@ -99,7 +103,7 @@ impl Settlement {
             records: shown.map(|shown| shown.records),
             rows_dropped: shown.map(|shown| shown.rows_dropped),
             unfit: shown.map(|shown| shown.unfit),
-            items: shown.map(|shown| &shown.items),
+            items: items.as_deref(),
             digest: Some(&digest),
             origin_digest: origin_digest.as_deref(),
         };
@@ -107,6 +111,25 @@ impl Settlement {
             Ok(draft) => settling.settle(draft, Some(self.salt)),
             Err(error) => tracing::error!(%error, share = self.receipt_of, "a share could not be settled; recovery closes it as unknown"),
         }
+    }
+}
+
+/// What was shown, as the entry tells it: items and forms sorted.
+struct Items<'a>(&'a disclosure::Shown);
+
+struct Forms<'a>(&'a disclosure::Forms);
+
+impl Serialize for Items<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(item, forms)| (item, Forms(forms))))
+    }
+}
+
+impl Serialize for Forms<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut forms: Vec<_> = self.0.iter().collect();
+        forms.sort_unstable();
+        serializer.collect_map(forms)
     }
 }
 

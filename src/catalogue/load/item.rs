@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::{Item, Level, Operation, Sharing};
 use super::{Reading, SHARING, level};
-use crate::disclosure::{ContentKind, JsonPath, Preset};
+use crate::disclosure::{ContentKind, JsonPath, Likeness, Preset};
 use crate::lang::Text;
 use crate::written::{Place, Table, is_id};
 
@@ -75,6 +75,7 @@ impl Reading<'_> {
         let own = self.classes(&table);
         let mask = table.opt_parsed("mask", Preset::parse).map(|mask| mask.value);
         let joinable = table.opt_bool("joinable").unwrap_or_default();
+        let likeness = table.opt_parsed("pseudonym", Likeness::parse).map(|likeness| likeness.value);
         if authoritative {
             match &element {
                 Some(element) => self.claim(&table, element, inherited.resource, name.as_ref().map_or("", |name| &name.value)),
@@ -98,6 +99,7 @@ impl Reading<'_> {
             classes,
             mask,
             joinable,
+            likeness,
         };
         Some((item, place, written))
     }
@@ -189,5 +191,6 @@ fn whole(inherited: &Inherited<'_>, items: &[Item]) -> Item {
         classes: inherited.classes.to_vec(),
         mask: None,
         joinable: false,
+        likeness: None,
     }
 }

@@ -95,17 +95,23 @@ fn end(window: &[u8], at: usize, last: bool, otherwise: Reason) -> Result<(End, 
     }
 }
 
-/// Writes a cell, in quotes where it needs them.
-pub(super) fn write(out: &mut Vec<u8>, text: &str) {
-    if !text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
-        return out.extend_from_slice(text.as_bytes());
+/// Writes a cell whose text is put behind `out`, in quotes where it needs them; nothing where there is no text.
+pub(super) fn write(out: &mut Vec<u8>, text: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+    let before = out.len();
+    if !text(out) {
+        out.truncate(before);
+        return false;
     }
-    out.push(b'"');
-    for byte in text.bytes() {
-        if byte == b'"' {
-            out.push(b'"');
+    if out[before..].iter().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n')) {
+        let plain = out.split_off(before);
+        out.push(b'"');
+        for byte in plain {
+            if byte == b'"' {
+                out.push(b'"');
+            }
+            out.push(byte);
         }
-        out.push(byte);
+        out.push(b'"');
     }
-    out.push(b'"');
+    true
 }

@@ -15,6 +15,7 @@ pub(in super::super) fn item(name: &str, path: &str, form: Option<Form>, preset:
         form,
         preset: Preset::parse(preset).ok(),
         joinable: false,
+        likeness: None,
         narrowed_by: None,
     }
 }

@@ -2,19 +2,27 @@
 //!
 //! What is read goes straight to `out`. Where a value may yet turn out not to be shown, the place at which it began is
 //! kept, and `out` is cut back to it; `certain` says how much of `out` nothing can take back any more.
+//!
+//! Members whose names were expected and whose values are plain scalars, which is most of what answers hold, go by a
+//! shorter way (`members`) with the same end; whatever it does not know goes the long one.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::super::compiled::Compiled;
 use super::super::stream::Reader;
 use super::super::tally::{Tally, TooMany};
-use super::super::{self as disclosure, ContentKind, JsonPath, Plan, PseudonymKey, Pseudonyms};
+use super::super::{self as disclosure, ContentKind, JsonPath, Outcome, Plan, PseudonymKey, Pseudonyms};
 use super::names::{Names, Seen};
 use super::scan::{self, Fault, Progress};
-use super::write::write_string;
+use super::write::{Sink, write_string};
 use super::{Error, LONGEST_NUMBER, Reason};
 
+mod members;
 mod values;
+
+/// So deep most answers are.
+const USUAL_DEPTH: usize = 4;
 
 /// What happens to values that are no item themselves.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,7 +100,7 @@ pub(in super::super) struct Machine {
     before: usize,
     progress: Progress,
     /// What was written and not taken away.
-    out: Vec<u8>,
+    out: Sink,
     tally: Tally,
     /// Where in the document the window begins.
     offset: u64,
@@ -112,13 +120,12 @@ impl Machine {
             plan: plan.clone(),
             pseudonyms: pseudonyms.clone(),
             state: State::Value,
-            frames: Vec::new(),
-            // Each node, and where no node is.
-            names: Names::new(plan.nodes.len() + 1),
-            nodes: Vec::new(),
+            frames: Vec::with_capacity(USUAL_DEPTH),
+            names: Names::new(plan),
+            nodes: Vec::with_capacity(USUAL_DEPTH),
             before: 0,
             progress: Progress::default(),
-            out: Vec::new(),
+            out: Sink::default(),
             tally,
             offset: 0,
             last: false,
@@ -168,23 +175,25 @@ impl Machine {
     }
 
     /// Reads a window, in UTF-8, as far as its tokens are whole: how much of it was read.
-    pub(in super::super) fn read_document(&mut self, window: &[u8]) -> Result<usize, disclosure::Error> {
+    pub(in super::super) fn read_document(&mut self, window: &str) -> Result<usize, disclosure::Error> {
+        self.out.reserve(window.len());
         let mut at = 0;
         loop {
-            at = scan::space(window, at);
-            let Some(byte) = window.get(at) else { break };
+            at = scan::space(window.as_bytes(), at);
+            let Some(byte) = window.as_bytes().get(at) else { break };
             match self.step(window, at, *byte) {
                 Ok(next) => at = next,
                 Err(Stop::More) => break,
                 Err(Stop::Refused(error)) => return Err(error),
             }
         }
+        self.out.settle(window.as_bytes());
         self.offset += at as u64;
         Ok(at)
     }
 
     /// Reads the last window; the document must end in it.
-    pub(in super::super) fn end_document(&mut self, window: &[u8]) -> Result<(), disclosure::Error> {
+    pub(in super::super) fn end_document(&mut self, window: &str) -> Result<(), disclosure::Error> {
         self.last = true;
         let read = self.read_document(window)?;
         self.last = false;
@@ -213,7 +222,7 @@ impl Machine {
     }
 
     /// Reads the token that stands at `at`; where the next may.
-    fn step(&mut self, window: &[u8], at: usize, byte: u8) -> Result<usize, Stop> {
+    fn step(&mut self, window: &str, at: usize, byte: u8) -> Result<usize, Stop> {
         match self.state {
             State::Value => self.value(window, at, byte),
             State::Name => self.name(window, at, byte),
@@ -225,18 +234,18 @@ impl Machine {
             State::First | State::After => {
                 let Some(frame) = self.frames.last() else { return Err(self.refused(at, Reason::Syntax)) };
                 match (byte, frame.seen.is_some(), self.state) {
-                    (b'}', true, _) | (b']', false, _) => self.close(at),
+                    (b'}', true, _) | (b']', false, _) => self.close(window.as_bytes(), at),
                     (b',', true, State::After) => {
                         self.state = State::Name;
                         self.next_name(window, at + 1)
                     }
                     (b',', false, State::After) => {
-                        self.element();
+                        self.element(window, at);
                         Ok(at + 1)
                     }
                     (_, true, State::First) => self.name(window, at, byte),
                     (_, false, State::First) => {
-                        self.element();
+                        self.element(window, at);
                         Ok(at)
                     }
                     _ => Err(self.refused(at, Reason::Syntax)),
@@ -247,8 +256,8 @@ impl Machine {
     }
 
     /// The name that follows a comma, where it follows at once and whole.
-    fn next_name(&mut self, window: &[u8], at: usize) -> Result<usize, Stop> {
-        if window.get(at) != Some(&b'"') {
+    fn next_name(&mut self, window: &str, at: usize) -> Result<usize, Stop> {
+        if window.as_bytes().get(at) != Some(&b'"') {
             return Ok(at);
         }
         match self.name(window, at, b'"') {
@@ -257,39 +266,49 @@ impl Machine {
         }
     }
 
-    /// Makes ready for an element of the innermost array.
-    fn element(&mut self) {
+    /// Makes ready for an element of the innermost array; its comma, if there is one, stands at `at`.
+    fn element(&mut self, window: &str, at: usize) {
         self.state = State::Value;
         self.before = self.out.len();
         let Some(frame) = self.frames.last() else { return };
         let (around, kept, base) = (frame.around, frame.kept, frame.base);
         self.descend(base, None);
         if kept && (around == Around::Copy || (around == Around::Filter && self.nodes.len() > base)) {
-            self.out.push(b',');
+            self.out.copy(window.as_bytes(), at, at + 1);
         }
     }
 
     /// Reads a member's name, and writes it where its value may be shown.
-    fn name(&mut self, window: &[u8], at: usize, byte: u8) -> Result<usize, Stop> {
+    fn name(&mut self, window: &str, at: usize, byte: u8) -> Result<usize, Stop> {
         if byte != b'"' {
             return Err(self.refused(at, Reason::Syntax));
         }
+        let next = self.members(window, at);
+        if next > at {
+            return Ok(next);
+        }
+        let bytes = window.as_bytes();
         let Some(Frame { seen: Some(seen), base, .. }) = self.frames.last_mut() else {
             return Err(self.refused(at, Reason::Syntax));
         };
         let base = *base;
-        let end = match self.names.expected(seen, window, at) {
-            Some((end, leads)) => {
+        let end = match self.names.expected(&self.plan, seen, bytes, at) {
+            Some(expected) => {
+                Names::take(seen, expected);
                 self.progress = Progress::default();
-                if let Some(node) = leads {
+                if let Some(node) = expected.leads {
                     self.enter(base, node);
                 }
-                self.write_name(&window[at..end]);
-                end
+                self.before = self.out.len();
+                if self.separate(bytes, at) {
+                    self.out.copy(bytes, at, expected.end);
+                    self.out.write(bytes, b":");
+                }
+                expected.end
             }
             None => self.other_name(window, at, base)?,
         };
-        if window.get(end) == Some(&b':') {
+        if bytes.get(end) == Some(&b':') {
             self.state = State::Value;
             return Ok(end + 1);
         }
@@ -298,50 +317,50 @@ impl Machine {
     }
 
     /// Reads a name that was not expected.
-    fn other_name(&mut self, window: &[u8], at: usize, base: usize) -> Result<usize, Stop> {
-        let end = scan::string(window, at, &mut self.progress).map_err(|fault| self.fault(fault))?;
+    fn other_name(&mut self, window: &str, at: usize, base: usize) -> Result<usize, Stop> {
+        let bytes = window.as_bytes();
+        let end = scan::string(bytes, at, &mut self.progress).map_err(|fault| self.fault(fault))?;
         let escaped = std::mem::take(&mut self.progress).escaped;
-        let raw = &window[at + 1..end - 1];
-        let text = if escaped { Some(scan::unescape(self.text(raw, at)?)) } else { None };
-        let name = text.as_ref().map_or(raw, |text| text.as_bytes());
-        let (nodes, plan) = (&self.nodes[self.own(base)..base], &self.plan);
-        let leads = || nodes.first().and_then(|node| plan.nodes[*node].member(name));
+        let raw = self.text(window, at + 1, end - 1)?;
+        let name = if escaped { Cow::Owned(scan::unescape(raw)) } else { Cow::Borrowed(raw) };
+        let node = self.nodes[self.own(base)..base].first().copied();
         let Some(Frame { seen: Some(seen), .. }) = self.frames.last_mut() else {
             return Err(self.refused(at, Reason::Syntax));
         };
-        let noted = self.names.note(seen, name, leads);
+        let noted = self.names.note(&self.plan, seen, name.as_bytes(), node);
         if let Err(reason) = noted {
             return Err(self.refused(at, reason));
         }
-        self.descend(base, Some(name));
-        match text {
-            // A name that was spelt with escapes is written without those that JSON does not demand.
-            Some(text) => {
-                let mut spelt = Vec::new();
-                write_string(&mut spelt, &text);
-                self.write_name(&spelt);
+        self.descend(base, Some(name.as_bytes()));
+        self.before = self.out.len();
+        if self.separate(bytes, at) {
+            if escaped {
+                // A name that was spelt with escapes is written without those that JSON does not demand.
+                write_string(self.out.settle(bytes), |out| {
+                    out.extend_from_slice(name.as_bytes());
+                    true
+                });
+            } else {
+                self.out.copy(bytes, at, end);
             }
-            None => self.write_name(&window[at..end]),
+            self.out.write(bytes, b":");
         }
         Ok(end)
     }
 
-    /// Writes a name, quotes included, where its value may be shown.
-    fn write_name(&mut self, spelt: &[u8]) {
-        self.before = self.out.len();
-        let Some(frame) = self.frames.last() else { return };
-        if frame.around == Around::Copy || (frame.around == Around::Filter && self.nodes.len() > frame.base) {
-            if frame.kept {
-                self.out.push(b',');
-            }
-            self.out.extend_from_slice(spelt);
-            self.out.push(b':');
+    /// Whether the value of the name at `at` may be shown; if so, the comma before the name is written.
+    fn separate(&mut self, bytes: &[u8], at: usize) -> bool {
+        let Some(frame) = self.frames.last() else { return false };
+        let shows = frame.around == Around::Copy || (frame.around == Around::Filter && self.nodes.len() > frame.base);
+        if shows && frame.kept {
+            comma(&mut self.out, bytes, at);
         }
+        shows
     }
 
-    /// Bytes of the window as text; the window is UTF-8, and tokens end at ASCII.
-    fn text<'w>(&self, bytes: &'w [u8], at: usize) -> Result<&'w str, Stop> {
-        std::str::from_utf8(bytes).map_err(|_| self.refused(at, Reason::NotUtf8))
+    /// A stretch of the window, which begins and ends at ASCII.
+    fn text<'w>(&self, window: &'w str, from: usize, to: usize) -> Result<&'w str, Stop> {
+        window.get(from..to).ok_or_else(|| self.refused(from, Reason::NotUtf8))
     }
 
     /// Adds a node, and the loop that begins at it, to the set that starts at `base`.
@@ -374,10 +393,11 @@ impl Machine {
     }
 
     /// Reads a scalar, or the beginning of a container.
-    fn value(&mut self, window: &[u8], at: usize, byte: u8) -> Result<usize, Stop> {
+    fn value(&mut self, whole: &str, at: usize, byte: u8) -> Result<usize, Stop> {
+        let window = whole.as_bytes();
         let end = match byte {
             b'{' | b'[' => {
-                self.open(at, byte == b'{')?;
+                self.open(window, at, byte == b'{')?;
                 return Ok(at + 1);
             }
             b'"' => scan::string(window, at, &mut self.progress),
@@ -391,22 +411,31 @@ impl Machine {
         };
         let end = end.map_err(|fault| self.fault(fault))?;
         let escaped = std::mem::take(&mut self.progress).escaped;
-        self.scalar(&window[at..end], escaped, at)?;
+        self.scalar(whole, at, end, escaped)?;
         Ok(end)
     }
 }
 
+/// Writes the comma that stands before the token at `at`, mostly right before it.
+#[inline]
+fn comma(out: &mut Sink, window: &[u8], at: usize) {
+    match at.checked_sub(1).filter(|before| window[*before] == b',') {
+        Some(before) => out.copy(window, before, at),
+        None => out.write(window, b","),
+    }
+}
+
 impl Reader for Machine {
-    fn read(&mut self, window: &[u8], _searched: usize) -> Result<usize, disclosure::Error> {
+    fn read(&mut self, window: &str, _searched: usize) -> Result<usize, disclosure::Error> {
         self.read_document(window)
     }
 
-    fn end(&mut self, window: &[u8]) -> Result<(), disclosure::Error> {
+    fn end(&mut self, window: &str) -> Result<(), disclosure::Error> {
         self.end_document(window)
     }
 
     fn out(&mut self) -> &mut Vec<u8> {
-        &mut self.out
+        self.out.bytes()
     }
 
     fn certain(&self) -> usize {
@@ -431,7 +460,7 @@ impl Reader for Machine {
         }
     }
 
-    fn tally(&self) -> &Tally {
-        &self.tally
+    fn outcome(&self) -> Outcome {
+        self.tally.outcome(&self.plan)
     }
 }

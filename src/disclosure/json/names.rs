@@ -1,18 +1,19 @@
 //! The names that the open objects have shown, to refuse one that comes again.
 //!
-//! Objects at one place of the plan mostly have the same names in the same order. So each place learns its first names,
-//! as they are spelt, with the node that each leads to; an object of learnt names costs a comparison and a bit a name.
-//! Of other names keyed 64-bit hashes are held: memory stays bounded, and two names that meet on one hash (one pair in
-//! 2^64) refuse an answer; none passes.
+//! Objects at one place of the plan mostly have the same names in the same order. The plan knows some of them; each place
+//! learns others, as they are spelt, and what came behind each name the last time. An object of such names costs a
+//! comparison and a bit a name. Of other names keyed 64-bit hashes are held: memory stays bounded, and two names that meet
+//! on one hash (one pair in 2^64) refuse an answer; none passes.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
-use super::Reason;
+use super::super::compiled::{Compiled, Known, Scalar};
+use super::{Reason, scan};
 
-/// How many names a place learns: one bit each.
+/// How many names a place has a bit for: the plan's, and those that it learns.
 pub(super) const LEARNT: usize = 64;
 /// The longest name that is learnt.
 const LONGEST_LEARNT: usize = 64;
@@ -25,21 +26,28 @@ pub(super) const MOST: usize = 1 << 16;
 #[derive(Debug)]
 pub(super) struct Names {
     keyed: RandomState,
-    /// By place.
-    learnt: Vec<Vec<Learnt>>,
+    places: Vec<Place>,
     /// Of the objects that have few others, innermost last.
     few: Vec<u64>,
     held: usize,
 }
 
-/// A name that a place knows.
-#[derive(Debug)]
+/// What is known of one place's objects. Its names are numbered: the plan's, then the learnt ones.
+#[derive(Clone, Debug)]
+struct Place {
+    learnt: Vec<Learnt>,
+    /// The name that came at the beginning, and behind each name, the last time; before that, the next by number.
+    behind: [u8; LEARNT + 1],
+}
+
+/// A name that the plan does not have.
+#[derive(Clone, Debug)]
 struct Learnt {
     /// As it stands in an object, quotes included; none: it cannot stand without escapes.
     spelt: Option<Box<[u8]>>,
     name: Box<[u8]>,
     hash: u64,
-    /// The node that it leads to.
+    /// The node that it leads to: one that is beyond those which the plan knows at its place.
     leads: Option<usize>,
 }
 
@@ -47,24 +55,67 @@ struct Learnt {
 #[derive(Debug)]
 pub(super) struct Seen {
     place: Option<usize>,
-    /// The learnt names that it has shown.
+    /// The numbered names that it has shown.
     used: u64,
-    /// The learnt name that should come next.
-    next: usize,
+    /// How the last of them stands in `behind`.
+    last: usize,
     base: usize,
     count: usize,
     many: Option<HashSet<u64, RandomState>>,
 }
 
+/// A name that was expected.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expected {
+    number: u8,
+    /// Where it ends.
+    pub(super) end: usize,
+    /// The node that it leads to.
+    pub(super) leads: Option<usize>,
+    /// What becomes of a scalar there.
+    pub(super) scalar: Scalar,
+}
+
+impl Place {
+    /// The same where it is not one that the plan knows and that came the last time.
+    fn other(&self, plan: &Compiled, known: &[Known], seen: &Seen, (window, at): (&[u8], usize)) -> Option<Expected> {
+        let mut number = self.behind[seen.last];
+        for _ in 0..2 {
+            let (spelt, leads) = match known.get(usize::from(number)) {
+                Some(known) => (&*known.spelt, Some(known.node)),
+                None => {
+                    let learnt = self.learnt.get(usize::from(number) - known.len())?;
+                    (learnt.spelt.as_deref()?, learnt.leads)
+                }
+            };
+            if scan::stands(window, at, spelt) {
+                let scalar = leads.map_or(Scalar::Around, |node| plan.nodes[node].scalar);
+                let expected = Expected { number, end: at + spelt.len(), leads, scalar };
+                return (seen.used & (1 << number) == 0).then_some(expected);
+            }
+            number = self.behind[usize::from(number) + 1];
+        }
+        None
+    }
+}
+
+impl Seen {
+    pub(super) fn place(&self) -> Option<usize> {
+        self.place
+    }
+}
+
 impl Names {
-    /// For objects at so many places.
-    pub(super) fn new(places: usize) -> Self {
-        Self { keyed: RandomState::default(), learnt: std::iter::repeat_with(Vec::new).take(places).collect(), few: Vec::new(), held: 0 }
+    pub(super) fn new(plan: &Compiled) -> Self {
+        let mut behind = [0; LEARNT + 1];
+        behind.iter_mut().zip(0..).for_each(|(behind, number)| *behind = number);
+        let places = vec![Place { learnt: Vec::new(), behind }; plan.places.len()];
+        Self { keyed: RandomState::default(), places, few: Vec::new(), held: 0 }
     }
 
     /// A new object, inside all others; none: at no place that learns.
     pub(super) fn open(&self, place: Option<usize>) -> Seen {
-        Seen { place, used: 0, next: 0, base: self.few.len(), count: 0, many: None }
+        Seen { place, used: 0, last: 0, base: self.few.len(), count: 0, many: None }
     }
 
     /// The innermost object is at its end.
@@ -73,46 +124,70 @@ impl Names {
         self.held -= seen.count;
     }
 
-    /// Where the name that stands at `at` ends, and the node that it leads to, if it is the one that should come next.
+    /// The name that stands at `at`, if it is one that was expected here: the one that came the last time, or the one
+    /// behind it, where that was left out.
     #[inline]
-    pub(super) fn expected(&self, seen: &mut Seen, window: &[u8], at: usize) -> Option<(usize, Option<usize>)> {
-        let learnt = self.learnt.get(seen.place?)?.get(seen.next)?;
-        let spelt = learnt.spelt.as_deref()?;
-        let bit = 1 << seen.next;
-        // One that comes again is left to `note`.
-        if seen.used & bit != 0 || !window[at..].starts_with(spelt) {
-            return None;
-        }
-        seen.used |= bit;
-        seen.next += 1;
-        Some((at + spelt.len(), learnt.leads))
-    }
-
-    /// Notes a name, given without escapes, of the innermost object; `leads` tells the node that it leads to.
-    pub(super) fn note(&mut self, seen: &mut Seen, name: &[u8], leads: impl Fn() -> Option<usize>) -> Result<Option<usize>, Reason> {
-        let hash = self.keyed.hash_one(name);
-        if let Some(learnt) = seen.place.and_then(|place| self.learnt.get_mut(place)) {
-            let known = learnt.iter().position(|known| known.hash == hash && *known.name == *name);
-            let index = match known {
-                Some(index) if seen.used & (1 << index) != 0 => return Err(Reason::DuplicateName),
-                Some(index) => Some(index),
-                None if learnt.len() < LEARNT && name.len() <= LONGEST_LEARNT => {
-                    learnt.push(Learnt { spelt: spelt(name), name: name.into(), hash, leads: leads() });
-                    Some(learnt.len() - 1)
-                }
-                None => None,
-            };
-            if let Some(index) = index {
-                seen.used |= 1 << index;
-                seen.next = index + 1;
-                return Ok(learnt[index].leads);
+    pub(super) fn expected(&self, plan: &Compiled, seen: &Seen, window: &[u8], at: usize) -> Option<Expected> {
+        let index = seen.place?;
+        let (place, known) = (self.places.get(index)?, plan.places.get(index)?);
+        let number = place.behind[seen.last];
+        match known.get(usize::from(number)) {
+            Some(known) if scan::stands(window, at, &known.spelt) => {
+                let expected = Expected { number, end: at + known.spelt.len(), leads: Some(known.node), scalar: known.scalar };
+                // One that comes again is left to `note`.
+                (seen.used & (1 << number) == 0).then_some(expected)
             }
+            _ => place.other(plan, known, seen, (window, at)),
         }
-        self.other(seen, hash).map(|()| leads())
     }
 
-    /// Notes a name that is not learnt.
-    fn other(&mut self, seen: &mut Seen, hash: u64) -> Result<(), Reason> {
+    /// Notes that an expected name was read.
+    #[inline]
+    pub(super) fn take(seen: &mut Seen, expected: Expected) {
+        seen.used |= 1 << expected.number;
+        seen.last = usize::from(expected.number) + 1;
+    }
+
+    /// Notes a name, given without escapes, of the innermost object; the node that it leads to, if it was learnt. `node`
+    /// is where the object stands.
+    pub(super) fn note(&mut self, plan: &Compiled, seen: &mut Seen, name: &[u8], node: Option<usize>) -> Result<(), Reason> {
+        let Some(index) = seen.place else { return self.other(seen, name) };
+        let known = &plan.places[index];
+        let named = node.and_then(|node| plan.nodes[node].named(name));
+        let number = match named {
+            Some((_, Some(number))) => number,
+            _ => match self.learn(index, known.len(), name, named.map(|(leads, _)| leads)) {
+                Some(number) => number,
+                None => return self.other(seen, name),
+            },
+        };
+        if seen.used & (1 << number) != 0 {
+            return Err(Reason::DuplicateName);
+        }
+        self.places[index].behind[seen.last] = number;
+        seen.used |= 1 << number;
+        seen.last = usize::from(number) + 1;
+        Ok(())
+    }
+
+    /// The number of a name that the plan does not know, learnt if there is room.
+    fn learn(&mut self, place: usize, known: usize, name: &[u8], leads: Option<usize>) -> Option<u8> {
+        let hash = self.keyed.hash_one(name);
+        let learnt = &mut self.places[place].learnt;
+        let at = match learnt.iter().position(|learnt| learnt.hash == hash && *learnt.name == *name) {
+            Some(at) => at,
+            None if known + learnt.len() < LEARNT && name.len() <= LONGEST_LEARNT => {
+                learnt.push(Learnt { spelt: spelt(name), name: name.into(), hash, leads });
+                learnt.len() - 1
+            }
+            None => return None,
+        };
+        u8::try_from(known + at).ok()
+    }
+
+    /// Notes a name that has no number.
+    fn other(&mut self, seen: &mut Seen, name: &[u8]) -> Result<(), Reason> {
+        let hash = self.keyed.hash_one(name);
         let fresh = match &mut seen.many {
             Some(many) => many.insert(hash),
             None => {

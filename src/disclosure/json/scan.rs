@@ -20,10 +20,19 @@ pub(super) struct Progress {
     pub(super) escaped: bool,
 }
 
+impl Progress {
+    /// Whether some of a string was judged, and its end not seen.
+    #[inline]
+    pub(super) fn is_begun(&self) -> bool {
+        self.judged > 0
+    }
+}
+
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
 /// Goes past white space.
+#[inline]
 pub(super) fn space(window: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\t' | b'\n' | b'\r') = window.get(at) {
         at += 1;
@@ -31,8 +40,23 @@ pub(super) fn space(window: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// Whether these bytes stand at `at`. They are few, and a call to compare them would take longer than comparing.
+#[inline]
+pub(super) fn stands(window: &[u8], at: usize, bytes: &[u8]) -> bool {
+    let Some(there) = window.get(at..at + bytes.len()) else { return false };
+    let ((theirs, _), (ours, _)) = (there.as_chunks::<8>(), bytes.as_chunks::<8>());
+    if theirs.iter().zip(ours).any(|(a, b)| u64::from_ne_bytes(*a) != u64::from_ne_bytes(*b)) {
+        return false;
+    }
+    match (there.last_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(a), Some(b)) => u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b),
+        _ => there.iter().zip(bytes).all(|(a, b)| a == b),
+    }
+}
+
 /// The first byte, from `at` on, that is not plain content of a string: a quote, a backslash or a control character.
-fn special(window: &[u8], mut at: usize) -> usize {
+#[inline]
+pub(super) fn special(window: &[u8], mut at: usize) -> usize {
     while let Some(eight) = window.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let eight = u64::from_le_bytes(*eight);
         let zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
@@ -53,10 +77,15 @@ fn special(window: &[u8], mut at: usize) -> usize {
 }
 
 /// The end, behind the closing quote, of the string whose opening quote stands at `start`.
+#[inline]
 pub(super) fn string(window: &[u8], start: usize, progress: &mut Progress) -> Result<usize, Fault> {
-    let mut at = start + progress.judged.max(1);
+    let at = special(window, start + progress.judged.max(1));
+    if window.get(at) == Some(&b'"') { Ok(at + 1) } else { from_special(window, start, at, progress) }
+}
+
+/// The same from the first byte on that is not plain, or the window's end.
+fn from_special(window: &[u8], start: usize, mut at: usize, progress: &mut Progress) -> Result<usize, Fault> {
     loop {
-        at = special(window, at);
         progress.judged = at - start;
         match window.get(at) {
             Some(b'"') => return Ok(at + 1),
@@ -67,6 +96,7 @@ pub(super) fn string(window: &[u8], start: usize, progress: &mut Progress) -> Re
             Some(_) => return Err(Fault::Bad(at, Reason::Control)),
             None => return Err(Fault::More),
         }
+        at = special(window, at);
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use super::super::path::Segment;
 use super::super::{
-    self as disclosure, Compiled, ContentKind, Form, JsonPath, Outcome, Plan, PlannedItem, Preset, PseudonymKey, Pseudonyms,
+    self as disclosure, Compiled, ContentKind, Form, Forms, JsonPath, Outcome, Plan, PlannedItem, Preset, PseudonymKey, Pseudonyms,
 };
 use super::*;
 
+mod differential;
 mod oracle;
 mod rows;
 mod strict;
+mod suite;
 
 const CANARY: &str = "110101199001011234";
 
@@ -24,6 +27,7 @@ fn item(name: &str, paths: &[&str], form: Option<Form>, preset: &str) -> Planned
         form,
         preset: (!preset.is_empty()).then(|| Preset::parse(preset).unwrap()),
         joinable: false,
+        likeness: None,
         narrowed_by: None,
     }
 }
@@ -103,8 +107,7 @@ fn listed_items_in_their_forms_and_nothing_else() {
     let code = pseudonyms().of("9900", false);
     assert_eq!(text, format!(r#"{{"data":[{{"id_number":"110101********1234","name":"张三","code":"{code}"}}]}}"#));
     assert_eq!((outcome.records, outcome.unfit), (1, 0));
-    let items: Vec<_> =
-        outcome.items.iter().map(|(name, forms)| (&**name, forms.iter().map(|(f, n)| (*f, *n)).collect::<Vec<_>>())).collect();
+    let items: Vec<_> = outcome.items.iter().map(|(name, forms)| (name, forms.iter().collect::<Vec<_>>())).collect();
     assert_eq!(items, [("code", vec![("pseudonymise", 1)]), ("id_number", vec![("mask", 1)]), ("name", vec![("reveal", 1)])]);
 }
 
@@ -324,6 +327,28 @@ fn an_error_holds_nothing_of_the_answer() {
             assert!(!text.contains("110101"), "{text}");
         }
     }
+}
+
+#[test]
+fn only_a_number_could_go_on_where_it_ends() {
+    let whole = Arc::new(Compiled::new(&plan(vec![item("all", &["$"], Some(Form::Reveal), "")])));
+    for (input, at_end) in [
+        ("12", false),
+        ("-0.5e7", false),
+        ("12 ", true),
+        ("{\"a\":12}", true),
+        ("\"x\"", true),
+        ("null", true),
+        ("\"x", false),
+        ("\"\u{5f20}\"", true),
+    ] {
+        let mut stream = whole.stream(&pseudonyms(), None, 1 << 10);
+        stream.push(input.as_bytes(), &mut Vec::new()).unwrap();
+        assert_eq!(stream.is_at_end(), at_end, "{input}");
+    }
+    let mut stream = whole.stream(&pseudonyms(), None, 1 << 10);
+    stream.push(&"\u{5f20}".as_bytes()[..1], &mut Vec::new()).unwrap();
+    assert!(!stream.is_at_end());
 }
 
 #[test]

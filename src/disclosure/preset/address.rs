@@ -20,7 +20,7 @@ const LONGEST: usize = 15;
 
 /// The divisions that the address begins with, and four stars. One that begins with none is hidden whole, and so is
 /// one whose county cannot be told from the name of an estate.
-pub(super) fn mask(address: &str) -> String {
+pub(super) fn mask(address: &str, out: &mut Vec<u8>) -> bool {
     let province = division(address, &PROVINCE, &["市", "区", "县", "旗"]).unwrap_or(0);
     let prefecture = province + division(&address[province..], &PREFECTURE, &["区", "县", "旗"]).unwrap_or(0);
     let county = match prefecture {
@@ -28,7 +28,9 @@ pub(super) fn mask(address: &str) -> String {
         0 => 0,
         _ => prefecture + division(&address[prefecture..], &COUNTY, &[]).unwrap_or(0),
     };
-    format!("{}{REST}", &address[..county])
+    out.extend_from_slice(&address.as_bytes()[..county]);
+    out.extend_from_slice(REST.as_bytes());
+    true
 }
 
 /// How many bytes at the beginning of a text are the name of a division with one of these endings. `others` end the

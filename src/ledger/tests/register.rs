@@ -64,7 +64,7 @@ fn fill(ledger: &Ledger, count: usize, dice: &mut Dice) {
         }
         if dice.roll(3) > 0 && !open.is_empty() {
             let receipt_of = open.remove(dice.roll(open.len()));
-            let items = BTreeMap::from([(Arc::from("name"), BTreeMap::from([(dice.one(&FORMS), 2)]))]);
+            let items = to_raw_value(&BTreeMap::from([("name", BTreeMap::from([(dice.one(&FORMS), 2)]))])).unwrap();
             let (records, bytes) = (Some(2), Some(300));
             let settled = Settled { id: &id, receipt_of, outcome: "complete", records, bytes, items: Some(&items), ..Settled::default() };
             ledger.reserve().unwrap().settle(settled.draft().unwrap(), None);

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::super::super::Form;
+use super::super::super::compiled::Item;
+use super::super::super::tally::Tally;
+use super::super::super::{Form, Pseudonyms};
 use super::super::write::write_string;
 use super::super::{DEPTH, Reason, scan};
 use super::{Around, Fate, Frame, Machine, State, Stop};
@@ -33,80 +35,53 @@ impl Machine {
     }
 
     /// Carries out the plan on a scalar that was read whole.
-    pub(super) fn scalar(&mut self, raw: &[u8], escaped: bool, at: usize) -> Result<(), Stop> {
+    pub(super) fn scalar(&mut self, window: &str, at: usize, end: usize, escaped: bool) -> Result<(), Stop> {
+        let bytes = window.as_bytes();
+        let first = bytes[at];
         let (from, around) = self.slot();
         let (item, record, region) = self.place(from);
         if record {
             self.tally.begin().map_err(self.too_many(at))?;
         }
         if region {
-            let code = if raw[0] == b'"' { Some(self.content(raw, escaped, at)?) } else { None };
+            let code = if first == b'"' { Some(content(self.text(window, at + 1, end - 1)?, escaped)) } else { None };
             self.tally.region(code.as_deref()).map_err(Stop::Refused)?;
         }
         let form = item.filter(|_| around != Around::Drop).map(|item| (item, self.plan.items[item].form));
         let mut written = match form {
             None if around != Around::Copy => false,
             None => {
-                self.out.extend_from_slice(raw);
+                self.out.copy(bytes, at, end);
                 true
             }
             Some((item, Some(Form::Reveal))) => {
-                self.out.extend_from_slice(raw);
+                self.out.copy(bytes, at, end);
                 self.tally.shown(item, Form::Reveal);
                 true
             }
             Some((item, Some(form @ (Form::Mask | Form::Pseudonymise)))) => {
-                self.changed(raw, escaped, item, form, at)?;
+                let raw = (self.text(window, at, end)?, escaped);
+                let (out, item) = (self.out.settle(bytes), (item, &self.plan.items[item]));
+                write_changed(out, &mut self.tally, item, form, &self.pseudonyms, raw);
                 true
             }
             Some((_, None | Some(Form::Compare))) => false,
         };
         if record {
-            self.dropped = !self.tally.end().map_err(self.too_many(at))?;
-            written &= !self.dropped;
+            written &= self.end_record(at)?;
         }
         if !written {
-            self.out.truncate(self.before);
+            self.out.cut(self.before);
         }
         if self.frames.is_empty() {
-            self.end_root(written, raw[0], at)?;
+            self.end_root(bytes, written, first, at)?;
         }
         self.done(written);
         Ok(())
     }
 
-    /// A string's content or a number's text.
-    fn content<'w>(&self, raw: &'w [u8], escaped: bool, at: usize) -> Result<Cow<'w, str>, Stop> {
-        let inner = if raw[0] == b'"' { &raw[1..raw.len() - 1] } else { raw };
-        let text = self.text(inner, at)?;
-        Ok(if escaped { scan::unescape(text).into() } else { text.into() })
-    }
-
-    /// A scalar masked or pseudonymised.
-    fn changed(&mut self, raw: &[u8], escaped: bool, index: usize, form: Form, at: usize) -> Result<(), Stop> {
-        let item = &self.plan.items[index];
-        let shown = match raw[0] {
-            b'n' => {
-                self.out.extend_from_slice(raw);
-                return Ok(());
-            }
-            b't' | b'f' => None,
-            _ => item.changed(form, &self.pseudonyms, &self.content(raw, escaped, at)?),
-        };
-        if shown.is_some() || item.nulls(form) {
-            self.tally.shown(index, form);
-        } else {
-            self.tally.unfit();
-        }
-        match shown {
-            Some(text) => write_string(&mut self.out, &text),
-            None => self.out.extend_from_slice(b"null"),
-        }
-        Ok(())
-    }
-
     /// Enters a container.
-    pub(super) fn open(&mut self, at: usize, object: bool) -> Result<(), Stop> {
+    pub(super) fn open(&mut self, window: &[u8], at: usize, object: bool) -> Result<(), Stop> {
         if self.frames.len() == DEPTH {
             return Err(self.refused(at, Reason::TooDeep));
         }
@@ -130,15 +105,15 @@ impl Machine {
             fate = Fate::Stays;
         }
         match fate {
-            Fate::Stays | Fate::Open => self.out.push(if object { b'{' } else { b'[' }),
-            Fate::Null => self.out.extend_from_slice(b"null"),
-            Fate::Omitted => self.out.truncate(self.before),
+            Fate::Stays | Fate::Open => self.out.copy(window, at, at + 1),
+            Fate::Null => self.out.write(window, b"null"),
+            Fate::Omitted => self.out.cut(self.before),
         }
         let (before, base) = (self.before, self.nodes.len());
         // Where one node is, or none, a name always leads to the same.
         let place = match &self.nodes[from..] {
-            [] => Some(self.plan.nodes.len()),
-            [node] if !self.plan.nodes[*node].loops => Some(*node),
+            [] => Some(self.plan.nowhere()),
+            [node] if !self.plan.nodes[*node].loops => Some(self.plan.nodes[*node].place),
             _ => None,
         };
         let seen = object.then(|| self.names.open(place));
@@ -190,12 +165,12 @@ impl Machine {
     }
 
     /// Leaves the innermost container.
-    pub(super) fn close(&mut self, at: usize) -> Result<usize, Stop> {
+    pub(super) fn close(&mut self, window: &[u8], at: usize) -> Result<usize, Stop> {
         let Some(frame) = self.frames.pop() else { return Err(self.refused(at, Reason::Syntax)) };
         if let Some(seen) = &frame.seen {
             self.names.close(seen);
         }
-        let bracket = if frame.seen.is_some() { b'}' } else { b']' };
+        let first = if frame.seen.is_some() { b'{' } else { b'[' };
         let mut written = match frame.fate {
             Fate::Stays => true,
             Fate::Open => frame.kept,
@@ -203,33 +178,40 @@ impl Machine {
             Fate::Omitted => false,
         };
         if written && frame.fate != Fate::Null {
-            self.out.push(bracket);
+            self.out.copy(window, at, at + 1);
         }
         if frame.record {
-            self.dropped = !self.tally.end().map_err(self.too_many(at))?;
-            written &= !self.dropped;
+            written &= self.end_record(at)?;
         }
         if !written {
-            self.out.truncate(frame.before);
+            self.out.cut(frame.before);
         }
         if self.frames.is_empty() {
-            self.end_root(written, if bracket == b'}' { b'{' } else { b'[' }, at)?;
+            self.end_root(window, written, first, at)?;
         }
         self.done(written);
         Ok(at + 1)
     }
 
+    /// A record that may be dropped is at its end, and no longer open; whether it stays.
+    fn end_record(&mut self, at: usize) -> Result<bool, Stop> {
+        let stays = self.tally.end().map_err(self.too_many(at))?;
+        self.dropped |= !stays && self.frames.is_empty();
+        Ok(stays)
+    }
+
     /// A root that was not written: what stands for it is as empty as it can be.
-    fn end_root(&mut self, written: bool, first: u8, at: usize) -> Result<(), Stop> {
+    fn end_root(&mut self, window: &[u8], written: bool, first: u8, at: usize) -> Result<(), Stop> {
         if written || self.judges || (self.dropped && self.leaves_nothing) {
             return Ok(());
         }
-        self.out.extend_from_slice(match first {
+        let empty: &[u8] = match first {
             b'n' => b"null",
             b'{' if self.plan.root_leads(true) => b"{}",
             b'[' if self.plan.root_leads(false) => b"[]",
             _ => return Err(self.refused(at, Reason::Shape)),
-        });
+        };
+        self.out.write(window, empty);
         Ok(())
     }
 
@@ -246,5 +228,36 @@ impl Machine {
                 self.state = State::End;
             }
         }
+    }
+}
+
+/// What a string's raw content, or a number, stands for.
+fn content(raw: &str, escaped: bool) -> Cow<'_, str> {
+    if escaped { scan::unescape(raw).into() } else { raw.into() }
+}
+
+/// Writes a scalar, as it is spelt and whether with escapes, masked or pseudonymised.
+pub(super) fn write_changed(
+    out: &mut Vec<u8>,
+    tally: &mut Tally,
+    (index, item): (usize, &Item),
+    form: Form,
+    pseudonyms: &Pseudonyms,
+    (raw, escaped): (&str, bool),
+) {
+    let text = match raw.as_bytes() {
+        [b'"', .., b'"'] => Some(content(&raw[1..raw.len() - 1], escaped)),
+        [b'n', ..] => return out.extend_from_slice(raw.as_bytes()),
+        [b't' | b'f', ..] => None,
+        _ => Some(raw.into()),
+    };
+    let shown = text.is_some_and(|text| write_string(out, |out| item.change(form, pseudonyms, &text, out)));
+    if shown || item.nulls(form) {
+        tally.shown(index, form);
+    } else {
+        tally.unfit();
+    }
+    if !shown {
+        out.extend_from_slice(b"null");
     }
 }
