@@ -17,6 +17,7 @@ fn item(name: &str, path: &str, form: Option<Form>, preset: &str) -> PlannedItem
         form,
         preset: Preset::parse(preset).ok(),
         joinable: false,
+        likeness: None,
         narrowed_by: None,
     }
 }
