@@ -99,9 +99,9 @@ pub struct Spent {
 }
 
 impl Taken {
-    /// The share is on record: the call counts.
-    pub fn recorded(mut self) -> Option<Spent> {
-        self.0.take()
+    /// The share is on record: the call counts. None: nothing of it comes back, whatever its answer shows.
+    pub fn recorded(mut self) -> Option<Box<Spent>> {
+        self.0.take().filter(|spent| spent.most > 0).map(Box::new)
     }
 }
 
@@ -116,10 +116,8 @@ impl Drop for Taken {
 impl Spent {
     /// The answer ended and showed so many records; none: nobody knows how many, and all that it might have count.
     pub fn shown(self, records: Option<u64>) {
-        if self.most > 0 {
-            let shown = records.unwrap_or(self.most);
-            self.quotas.with(&self.grant, |used| used.days.of(self.day).map(|day| day.shown(self.most, shown)));
-        }
+        let shown = records.unwrap_or(self.most);
+        self.quotas.with(&self.grant, |used| used.days.of(self.day).map(|day| day.shown(self.most, shown)));
     }
 }
 

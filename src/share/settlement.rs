@@ -46,12 +46,12 @@ pub struct Settlement {
     bytes: u64,
     status: Option<StatusCode>,
     shown: Option<disclosure::Outcome>,
-    spent: Option<Spent>,
+    spent: Option<Box<Spent>>,
 }
 
 impl Settlement {
     /// What the share takes of its grant's day is `spent`, until it is known what it showed.
-    pub(super) fn new(settling: Settling, receipt_of: u64, spent: Option<Spent>) -> Self {
+    pub(super) fn new(settling: Settling, receipt_of: u64, spent: Option<Box<Spent>>) -> Self {
         let salt = sys::random::<32>();
         let (released, origin) = (Digest::default(), Digest::default());
         Self { settling: Some(settling), receipt_of, salt, key: None, released, origin, bytes: 0, status: None, shown: None, spent }
