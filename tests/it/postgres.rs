@@ -23,7 +23,7 @@ async fn share(gateway: &Gateway, world: &World) -> Answer {
 }
 
 /// Waits until the database has as many entries of the log as the ledger; every one of them once, byte for byte.
-fn registered(database: &Postgres, world: &World, log: &str) {
+pub fn registered(database: &Postgres, world: &World, log: &str) {
     let entries = world.entries(&[]);
     eventually("the database has caught up", || {
         let count = database.psql(&format!("select count(*) from kanhe.entries where log = '{log}'"));
