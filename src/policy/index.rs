@@ -3,7 +3,7 @@
 //! reasons and errors. Conditions are never indexed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use cedar_policy::{ActionConstraint, Entities, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint, Schema};
 use moka::sync::Cache;
@@ -56,12 +56,19 @@ struct Facts {
     reads: Reads,
 }
 
+impl Facts {
+    fn of(policy: &Policy) -> Result<Self, String> {
+        let tree = policy.to_json().map_err(|error| error.to_string())?;
+        Ok(Self { named: policy.entity_literals(), reads: Reads::of(&tree) })
+    }
+}
+
 /// All policies, filed by their scope.
 #[derive(Debug)]
 pub(super) struct Index {
     policies: Vec<Policy>,
-    /// Of each policy, found when it is first asked: most of many thousand wait long for their call.
-    facts: Vec<OnceLock<Result<Facts, String>>>,
+    /// Of each policy, found at load: its syntax is read anew for it, which costs as much as a decision.
+    facts: Vec<Facts>,
     by_action: HashMap<EntityUid, ByScope>,
     slices: Cache<Box<[u32]>, Arc<Slice>>,
 }
@@ -79,7 +86,7 @@ impl Index {
             }
         }
         let slices = Cache::builder().max_capacity(SLICES).build();
-        let facts = policies.iter().map(|_| OnceLock::new()).collect();
+        let facts = policies.iter().map(Facts::of).collect::<Result<_, _>>()?;
         Ok(Self { policies, facts, by_action, slices })
     }
 
@@ -119,12 +126,7 @@ impl Index {
 
     fn at(&self, number: u32) -> Result<(&Policy, &Facts), String> {
         let missing = || format!("there is no policy of number {number}");
-        let (policy, facts) = self.policies.get(number as usize).zip(self.facts.get(number as usize)).ok_or_else(missing)?;
-        let find = || {
-            let tree = policy.to_json().map_err(|error| error.to_string())?;
-            Ok(Facts { named: policy.entity_literals(), reads: Reads::of(&tree) })
-        };
-        Ok((policy, facts.get_or_init(find).as_ref().map_err(Clone::clone)?))
+        self.policies.get(number as usize).zip(self.facts.get(number as usize)).ok_or_else(missing)
     }
 }
 

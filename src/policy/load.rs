@@ -15,7 +15,7 @@ use super::entities::{Registered, TYPES, chain};
 use super::index::Index;
 use super::{Invariant, Known, Policies, Sources, World, conform};
 use crate::lang::Text;
-use crate::written::{Place, Problems, is_id, is_region, nearest, place_in};
+use crate::written::{Lines, Place, Problems, is_id, is_region, nearest, place_in};
 
 /// Which of the two kinds of Cedar file is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -144,10 +144,11 @@ fn read_files(files: &[(String, String)], role: Role, problems: &Problems) -> Ve
                 continue;
             }
         };
-        let starts = starts(text);
+        // Found once for all policies of a file, of which there may be ten thousand.
+        let (path, starts, lines) = (Arc::from(file.as_str()), starts(text), Lines::of(text));
         let place = |id: &PolicyId| {
             let number = id.to_string().strip_prefix("policy").and_then(|number| number.parse::<usize>().ok());
-            place_in(&file.as_str().into(), text, number.and_then(|number| starts.get(number)).copied().unwrap_or(0))
+            lines.place(&path, text, number.and_then(|number| starts.get(number)).copied().unwrap_or(0))
         };
         for template in set.templates() {
             let message = Text::new("不支持策略模板：授权是数据，不是策略", "templates are not supported: grants are data, not policies");

@@ -141,10 +141,11 @@ fn parts(file: usize, text: &str) -> Vec<Part<'_>> {
     const HEADER: &str = "\n[[grants]]";
     let (mut parts, mut rest, mut above) = (Vec::new(), text, 0);
     let cuttable = !text.contains("\"\"\"") && !text.contains("'''");
-    while cuttable && let Some(tail) = rest.as_bytes().get(PART..) {
-        let found = tail.windows(HEADER.len()).position(|window| window == HEADER.as_bytes());
-        // The line feed ends the part before; the header is ASCII, so that the cut lies between characters.
-        let Some((part, after)) = found.and_then(|at| rest.split_at_checked(PART + at + 1)) else { break };
+    while cuttable && rest.len() > PART {
+        let from = rest.ceil_char_boundary(PART);
+        // The line feed ends the part before.
+        let found = rest[from..].find(HEADER);
+        let Some((part, after)) = found.and_then(|at| rest.split_at_checked(from + at + 1)) else { break };
         parts.push(Part { file, text: part, above });
         above += u32::try_from(part.bytes().filter(|byte| *byte == b'\n').count()).unwrap_or(u32::MAX);
         rest = after;
