@@ -11,10 +11,12 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 mod json;
+mod parts;
 mod problem;
 pub mod units;
 mod words;
 
+pub use parts::{Part, parts};
 pub use problem::{Lines, Place, Placed, Problem, Problems, place_in};
 use words::distance;
 pub use words::{is_id, is_region, nearest};
@@ -37,11 +39,11 @@ pub struct Document<'i> {
 impl<'i> Document<'i> {
     /// Parses TOML; syntax errors go to `problems`, and what could be read is still there to be judged.
     pub fn parse(file: &str, text: &'i str, problems: &Problems) -> Self {
-        Self::part(&file.into(), text, 0, problems)
+        Self::part(&file.into(), &Part { text, above: 0 }, problems)
     }
 
-    /// A part of a file that begins after `above` whole lines.
-    pub fn part(file: &Arc<str>, text: &'i str, above: u32, problems: &Problems) -> Self {
+    /// A part of a file; places are those in the whole file.
+    pub fn part(file: &Arc<str>, &Part { text, above }: &Part<'i>, problems: &Problems) -> Self {
         let (root, errors) = DeTable::parse_recoverable(text);
         let document = Self { file: file.clone(), text, above, root, lines: OnceCell::new() };
         for error in errors {
