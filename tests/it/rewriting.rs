@@ -125,6 +125,16 @@ async fn lines_and_tables_go_through_the_same_plan() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_number_is_not_the_number() {
+    let world = World::new();
+    let gateway = world.serve();
+    for speak in [Speak::Http1, Speak::Http2] {
+        assert_eq!(get(&gateway, &world, speak, "GET", "/number/number").await.shared(), 12);
+        get(&gateway, &world, speak, "GET", "/number/number-close").await.refused(502, "disclosure_failed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn head_leaks_no_size_and_an_empty_answer_is_empty() {
     let world = World::new();
     let gateway = world.serve();

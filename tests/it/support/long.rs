@@ -26,6 +26,8 @@ pub const SCRIPTS: &[&str] = &[
     "table-cut",
     "table-chunks-cut",
     "table-close",
+    "number",
+    "number-close",
 ];
 
 /// Plays one script; whether the connection stays open.
@@ -49,6 +51,11 @@ pub(super) fn act(script: &str, to: &mut TcpStream, gate: &Gate) -> std::io::Res
         }
         "br" => whole("200 OK", "content-type: application/json\r\ncontent-encoding: br\r\n", b"secret-of-origin"),
         "zstd" => whole("200 OK", "content-type: application/json\r\ncontent-encoding: zstd\r\n", b"secret-of-origin"),
+        "number" => whole("200 OK", json, b"12"),
+        "number-close" => {
+            write!(to, "HTTP/1.1 200 OK\r\n{json}connection: close\r\n\r\n12")?;
+            Ok(false)
+        }
         "unchanged" => {
             write!(to, "HTTP/1.1 304 Not Modified\r\netag: \"secret-of-origin\"\r\n\r\n")?;
             Ok(true)
