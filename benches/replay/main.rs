@@ -164,7 +164,7 @@ async fn write(config: &Config, snapshot: &Snapshot, calls: u64) {
             snapshot: &snapshot.digest,
             data_subject: None,
         };
-        let (_, pending, settlement) = recorder.commit(permit, &facts).expect("the call is recorded");
+        let (_, pending, settlement) = recorder.commit(permit, &facts, None).expect("the call is recorded");
         drop(settlement);
         if number % UNDER_WAY == 0 {
             let _ = pending.durable().await.expect("the entry is durable");

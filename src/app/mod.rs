@@ -2,6 +2,7 @@
 //! is taken; a start that cannot be whole does not happen.
 
 pub mod publish;
+mod quotas;
 mod reload;
 pub mod witness;
 mod witnessing;
@@ -14,11 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::admin;
 use crate::config::Config;
 use crate::disclosure::pseudonym::{KeyError, PseudonymKey};
 use crate::gateway::Shared;
@@ -27,13 +28,11 @@ use crate::lang::Text;
 use crate::ledger::Ledger;
 use crate::origin::Origins;
 use crate::purpose::probes::Probes;
-use crate::purpose::quota::Quotas;
 use crate::shadow::Shadow;
 use crate::share::Recorder;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Metrics};
 use crate::written::{Place, Problem};
-use crate::{admin, sys};
 
 /// Why the gateway did not start, or did not reload.
 #[derive(Debug)]
@@ -136,6 +135,7 @@ struct Gateway {
     admin: Arc<admin::State>,
     listeners: (TcpListener, TcpListener),
     workers: workers::Workers,
+    clerk: Option<quotas::Clerk>,
     stopping: watch::Sender<bool>,
     signals: Signals,
 }
@@ -200,7 +200,7 @@ impl Gateway {
         let recorder = Recorder::new(ledger.clone());
         let shadow = Shadow::start().map_err(|error| Error::trouble("无法启动影子比对线程", "the shadow's thread cannot start", error))?;
         shadow.set(world.shadow.map(Arc::new));
-        let quotas = restored_quotas(&ledger, &world.snapshot)?;
+        let (quotas, desk) = quotas::open(&config.ledger, &ledger, &world.snapshot)?;
         let files = std::mem::take(&mut world.snapshot.files);
         ledger
             .store_snapshot(world.snapshot.hex(), &files)
@@ -230,6 +230,8 @@ impl Gateway {
             origin_files: Arc::default(),
             in_flight: Arc::default(),
         });
+        let clerk = desk.map(|desk| desk.staff(shared.snapshot.clone())).transpose();
+        let clerk = clerk.map_err(|error| Error::trouble("无法启动额度线程", "the thread of quotas cannot start", error))?;
         let signals = Signals::receive()?;
         announce_listeners(&listeners, &config, announce)?;
         announce(&format!("snapshot {}", shared.snapshot().digest));
@@ -247,7 +249,7 @@ impl Gateway {
             control: Arc::new(control),
             draining: AtomicBool::new(false),
         });
-        Ok(Self { config_path: config_path.to_owned(), config, shared, admin, listeners, workers, stopping, signals })
+        Ok(Self { config_path: config_path.to_owned(), config, shared, admin, listeners, workers, clerk, stopping, signals })
     }
 
     fn run_in(self, runtime: &tokio::runtime::Runtime, announce: &Announce) -> Result<(), Error> {
@@ -284,6 +286,7 @@ impl Gateway {
             tracing::warn!(calls = self.shared.in_flight.load(Ordering::Relaxed), "the drain took too long; what is left is cut");
         }
         self.workers.stop();
+        drop(self.clerk.take());
         self.shared.recorder.stopped().await;
         self.shared.ledger.close();
         if let Some(witnessing) = witnessing {
@@ -309,19 +312,4 @@ fn announce_listeners(listeners: &(TcpListener, TcpListener), config: &Config, a
     announce(&format!("listening gateway {}://{gateway}", scheme(config.tls.is_some())));
     announce(&format!("listening admin {}://{admin}", scheme(!admin.ip().is_loopback())));
     Ok(())
-}
-
-/// Today's calls of each grant, counted from the ledger: a restart gives nobody a second quota.
-fn restored_quotas(ledger: &Ledger, snapshot: &Snapshot) -> Result<Quotas, Error> {
-    let quotas = Quotas::default();
-    let failed = |error: &dyn std::fmt::Display| {
-        Error::trouble("无法从共享台账恢复当日次数", "today's calls cannot be counted from the ledger", error)
-    };
-    let today = sys::now().to_zoned_datetime(snapshot.parties.time_zone.clone());
-    let midnight = today.start_of_day().map_err(|error| failed(&error))?;
-    let since: Timestamp = midnight.timestamp();
-    for (grant, count) in ledger.day_counts(since).map_err(|error| failed(&error))? {
-        quotas.restore(&grant, today.date(), count);
-    }
-    Ok(quotas)
 }

@@ -112,6 +112,16 @@ pub trait Regions: Send {
 }
 
 impl Plan {
+    /// Records that the answer may show at the most: opaque content is one, a claim's yes or no none.
+    pub fn most(&self) -> u64 {
+        let compares = self.items.iter().any(|item| item.form == Some(Form::Compare));
+        match self.content {
+            _ if compares => 0,
+            ContentKind::Opaque => 1,
+            ContentKind::Json | ContentKind::Ndjson | ContentKind::Csv => self.max_records,
+        }
+    }
+
     /// Whether opaque content leaves: whole where the implicit item `*` is revealed, otherwise not at all.
     pub fn discloses_whole(&self) -> bool {
         self.content == ContentKind::Opaque

@@ -50,7 +50,7 @@ pub struct Shared {
     /// Who asks.
     pub authenticator: Arc<Authenticator>,
     /// What grants have been used for.
-    pub quotas: Quotas,
+    pub quotas: Arc<Quotas>,
     /// How often claims about one person were verified.
     pub probes: Probes,
     /// The only bridge between decisions and the ledger.

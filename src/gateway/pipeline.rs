@@ -106,9 +106,10 @@ async fn share(
     if let Some(claimed) = &claimed {
         shared.probes.take(&subject.requester.id, &claimed.about, admitted.time)?;
     }
-    if let Some(grant) = &bound.grant {
-        shared.quotas.take(grant, admitted.time, &snapshot.parties.time_zone)?;
-    }
+    let taken = match &bound.grant {
+        Some(grant) => shared.quotas.take(grant, permit.plan.most(), admitted.time, &snapshot.parties.time_zone).await?,
+        None => None,
+    };
 
     // 6 commit
     let facts = Facts {
@@ -119,7 +120,7 @@ async fn share(
         snapshot: &snapshot.digest,
         data_subject: data_subject.as_deref(),
     };
-    let (intent, pending, settlement) = shared.recorder.commit(permit, &facts)?;
+    let (intent, pending, settlement) = shared.recorder.commit(permit, &facts, taken)?;
 
     let rows = target.resource.region.is_some().then(|| {
         let question = Question::new(subject.clone(), target.clone(), &bound, circumstances);

@@ -165,6 +165,8 @@ pub struct Share<'a> {
     pub stated: Option<bool>,
     pub case: Option<&'a str>,
     pub grant: Option<&'a str>,
+    /// Records that the answer may show, where its grant counts them by day.
+    pub max_records: Option<u64>,
     pub emergency: Option<bool>,
     pub work_time: Option<bool>,
     pub sharing: Option<&'a str>,
@@ -203,6 +205,7 @@ impl Serialize for Share<'_> {
         member(map, "items", self.items)?;
         member(map, "kind", Some(if self.code.is_some() { "share.denied" } else { "share.granted" }))?;
         member(map, "level", self.level)?;
+        member(map, "max_records", self.max_records)?;
         member(map, "narrowed", self.narrowed)?;
         member(map, "network", self.network)?;
         member(map, "operation", self.operation)?;
@@ -416,14 +419,17 @@ impl Serialize for EventEntry<'_> {
     }
 }
 
-/// What recovery reads from an entry: enough to rebuild the open set, the clock and the counts.
+/// What recovery reads from an entry: enough to rebuild the open set, the clock and the use of quotas.
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct Gist<'a> {
     kind: &'a str,
     receipt_of: Option<u64>,
     pub(super) time: &'a str,
+    pub(super) time_decided: Option<&'a str>,
     #[serde(borrow)]
     pub(super) grant: Option<std::borrow::Cow<'a, str>>,
+    pub(super) max_records: Option<u64>,
+    pub(super) records: Option<u64>,
 }
 
 impl<'a> Gist<'a> {

@@ -380,10 +380,10 @@ impl Ledger {
         }
     }
 
-    /// How many shares were granted under each grant since then. Covers what was durable at the last start or
+    /// What was used of each grant by shares decided since then. Covers what was durable at the last start or
     /// checkpoint: asked once, before the first share.
-    pub fn day_counts(&self, since: Timestamp) -> io::Result<HashMap<String, u64>> {
-        query::day_counts(&self.folder, since)
+    pub fn day_use(&self, since: Timestamp) -> io::Result<HashMap<String, register::Portion>> {
+        query::day_use(&self.folder, since)
     }
 
     /// The newest signed checkpoint.

@@ -17,7 +17,7 @@ pub use filter::Filter;
 use super::entry::{Effect, Gist, time_text};
 use super::journal::{entries, leaf};
 use super::recover::is_granted;
-use super::register::{Broken, Reader};
+use super::register::{Broken, Portion, Reader};
 use super::tree::read_tile;
 pub(super) use filter::Judged;
 
@@ -259,27 +259,36 @@ pub fn show(folder: &Path, index: u64) -> io::Result<Option<(Record, Option<Reco
     Ok(found.filter(|record| record.index == index).map(|record| (record, settled)))
 }
 
-/// Granted entries by grant since then, read backwards from the end of the signed log.
-pub(super) fn day_counts(folder: &Path, since: Timestamp) -> io::Result<HashMap<String, u64>> {
+/// Shares decided since then and the records that they showed, by grant, read backwards from the end of the signed log.
+/// Where nobody knows what an answer showed, all that it might have counts.
+pub(super) fn day_use(folder: &Path, since: Timestamp) -> io::Result<HashMap<String, Portion>> {
     let since = time_text(since);
-    let mut counts = HashMap::new();
+    let (mut used, mut shown) = (HashMap::<String, Portion>::new(), HashMap::new());
     let mut size = signed_size(folder)?;
     for n in (minimum(folder)? / 256..size.div_ceil(256)).rev() {
         let (bytes, width) = bundle(folder, n, &mut size)?;
+        let all: Vec<_> = (n * 256..).zip(entries(&bytes).take(width)).collect();
         let mut earlier = false;
-        for entry in entries(&bytes).take(width) {
+        for (index, entry) in all.into_iter().rev() {
             let gist = Gist::read(entry).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
             earlier |= gist.time < &*since;
-            if gist.time >= &*since
-                && is_granted(&gist)
-                && let Some(grant) = gist.grant
-            {
-                *counts.entry(grant.into_owned()).or_default() += 1;
+            match gist.effect() {
+                // A settlement stands behind the share that it settles.
+                Effect::Closes(granted) => shown.extend(gist.records.map(|records| (granted, records))),
+                Effect::Opens if gist.time_decided.unwrap_or(gist.time) >= &*since => {
+                    let known = shown.remove(&index);
+                    if let Some(grant) = gist.grant {
+                        let used = used.entry(grant.into_owned()).or_default();
+                        used.calls += 1;
+                        used.records += gist.max_records.map_or(0, |most| known.unwrap_or(most));
+                    }
+                }
+                Effect::Opens | Effect::Erases | Effect::Nothing => {}
             }
         }
         if earlier {
             break;
         }
     }
-    Ok(counts)
+    Ok(used)
 }

@@ -6,6 +6,7 @@
 
 mod check;
 mod feed;
+mod portion;
 mod postgres;
 mod reader;
 mod row;
@@ -17,8 +18,9 @@ pub use check::check;
 #[cfg(test)]
 pub(super) use feed::catch_up;
 pub use feed::{Feed, State, rebuild};
+pub use portion::{Asked, Given, Portion};
 pub(super) use postgres::Gate;
-pub use postgres::{Database, Registered, SharedFeed};
+pub use postgres::{Database, Hand, Registered, SharedFeed};
 pub use reader::{Fact, Reader};
 pub(super) use row::{Row, pairs};
 

@@ -250,7 +250,7 @@ impl<'c> Judge<'c> {
         }
         let flags: BTreeSet<_> = determining.iter().filter_map(|id| self.policies.known.get(id)?.flag.clone()).collect();
         let operation = &self.call.target.operation;
-        let granted = self.call.grant.and_then(|grant| grant.quota.records_per_call);
+        let granted = self.call.grant.and_then(|grant| grant.quota.records());
         let max_records = granted.map_or(operation.max_records, |granted| granted.min(operation.max_records));
         let region = self.call.target.resource.region.as_ref().map(|region| region.paths.clone());
         let effective_grade = operation.graded(effective_grade);

@@ -139,6 +139,8 @@ pub struct Quota {
     pub rate: Option<Rate>,
     /// Calls within a day of the control folder's time zone.
     pub calls_per_day: Option<u64>,
+    /// Records shown within such a day.
+    pub records_per_day: Option<u64>,
     /// Records in one answer.
     pub records_per_call: Option<u64>,
 }
@@ -202,6 +204,13 @@ pub struct Grant {
     pub approvals: Vec<Approval>,
     /// Where it is written.
     pub place: Place,
+}
+
+impl Quota {
+    /// Records that one answer may hold.
+    pub fn records(&self) -> Option<u64> {
+        self.records_per_call.or(self.records_per_day)
+    }
 }
 
 impl Emergency {

@@ -1,26 +1,45 @@
-//! What grants have been used for: calls within a time and within a day. Kept across reloads, by the grant's id.
+//! What grants have been used for: calls within a time, calls and records within a day. Kept across reloads, by the
+//! grant's id. Where several gateways share a register, a day's calls and records are used up by *portions* that all of
+//! them draw from one book: what was given to one is given to no other. Without one, each gateway counts alone.
+
+mod day;
+mod wish;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::{Timestamp, ToSpan, ZonedDateTime};
+use tokio::sync::oneshot;
+
+pub use wish::{Message, Told, Wish};
 
 use super::Grant;
 use crate::lang::Text;
+use crate::ledger::register::Portion;
+use crate::sys;
 use crate::written::units::Rate;
+use day::{Day, Days, Limits};
 
 /// Locks are spread so that calls under different grants rarely meet at one.
 const SHARDS: usize = 64;
+/// How long a call waits for a portion.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// How often it tries where others were faster each time.
+const TRIES: usize = 16;
+/// When more may be there although there is nothing now.
+const SOON: Duration = Duration::from_secs(1);
 
 /// All use of grants. Holds no more than one small record for each grant with a quota that was ever used.
 #[derive(Debug)]
 pub struct Quotas {
     hasher: RandomState,
     shards: Vec<Mutex<HashMap<Box<str>, Used>>>,
+    /// Who draws portions; none: this gateway counts alone.
+    desk: Option<mpsc::Sender<Message>>,
 }
 
 /// A grant's quota does not allow another call now.
@@ -40,49 +59,198 @@ impl std::fmt::Display for Exceeded {
 
 impl std::error::Error for Exceeded {}
 
+/// Why a call was not counted, and so is not let pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The quota is used up.
+    Exceeded(Exceeded),
+    /// This gateway holds nothing, and the book that all gateways share cannot be asked.
+    Unavailable,
+}
+
+impl From<Exceeded> for Refused {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::Exceeded(exceeded)
+    }
+}
+
 /// What one grant was used for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Used {
     /// When the last call's share of the rate is used up, in nanoseconds since the epoch.
     until: i128,
-    day: Option<Date>,
-    calls: u64,
+    days: Days,
+}
+
+/// A call that was counted. Dropped before it is recorded, it was none.
+#[must_use]
+#[derive(Debug)]
+pub struct Taken(Option<Spent>);
+
+/// What a recorded share uses of its day.
+#[must_use]
+#[derive(Debug)]
+pub struct Spent {
+    quotas: Arc<Quotas>,
+    grant: Arc<str>,
+    day: Date,
+    /// Records that its answer may hold.
+    most: u64,
+}
+
+impl Taken {
+    /// The share is on record: the call counts. None: nothing of it comes back, whatever its answer shows.
+    pub fn recorded(mut self) -> Option<Box<Spent>> {
+        self.0.take().filter(|spent| spent.most > 0).map(Box::new)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(Spent { quotas, grant, day, most }) = self.0.take() {
+            quotas.with(&grant, |used| used.days.of(day).map(|day| day.undo(most)));
+        }
+    }
+}
+
+impl Spent {
+    /// The answer ended and showed so many records; none: nobody knows how many, and all that it might have count.
+    pub fn shown(self, records: Option<u64>) {
+        let shown = records.unwrap_or(self.most);
+        self.quotas.with(&self.grant, |used| used.days.of(self.day).map(|day| day.shown(self.most, shown)));
+    }
+}
+
+/// How taking went under the lock.
+enum Tried {
+    /// Taken; and whether it is time to draw the next portion.
+    Taken { day: Date, low: bool },
+    /// This gateway holds too little.
+    Lacking { day: Date },
 }
 
 impl Default for Quotas {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect(), desk: None }
     }
 }
 
 impl Quotas {
-    /// Counts one call, or says which limit it meets; a call that is not let pass is not counted.
-    pub fn take(&self, grant: &Grant, now: Timestamp, zone: &TimeZone) -> Result<(), Exceeded> {
+    /// Days are used up by portions that whoever reads `desk` draws.
+    pub fn shared(desk: mpsc::Sender<Message>) -> Self {
+        Self { desk: Some(desk), ..Self::default() }
+    }
+
+    /// Counts one call that may show up to `most` records, or says which limit it meets; a call that is not let pass is not
+    /// counted. Waits only where this gateway holds too little of the day. None: the grant has no quota.
+    pub async fn take(self: &Arc<Self>, grant: &Grant, most: u64, now: Timestamp, zone: &TimeZone) -> Result<Option<Taken>, Refused> {
         let quota = grant.quota;
-        if quota.rate.is_none() && quota.calls_per_day.is_none() {
-            return Ok(());
+        if quota.rate.is_none() && quota.calls_per_day.is_none() && quota.records_per_day.is_none() {
+            return Ok(None);
         }
-        self.with(&grant.id, |used| {
-            let until = quota.rate.map(|rate| after_call(used.until, rate, now).map_err(|wait| rate_exceeded(rate, wait))).transpose()?;
-            if let Some(limit) = quota.calls_per_day {
-                let today = now.to_zoned_datetime(zone.clone());
-                used.begin(today.date());
-                if used.calls >= limit {
-                    return Err(day_exceeded(limit, &today));
+        let most = if quota.records_per_day.is_some() { most } else { 0 };
+        let today = now.to_zoned_datetime(zone.clone());
+        for _ in 0..TRIES {
+            match self.attempt(grant, most, now, &today)? {
+                Tried::Taken { day, low } => {
+                    if low {
+                        self.wish(grant, day, Portion::default(), None);
+                    }
+                    let spent = Spent { quotas: self.clone(), grant: grant.id.clone(), day, most };
+                    return Ok(Some(Taken(Some(spent))));
                 }
-                used.calls += 1;
+                // Apart, so that other calls carry no room for it.
+                Tried::Lacking { day } => Box::pin(self.drawn(grant, day, most, &today)).await?,
             }
+        }
+        Err(self.exceeded(grant, most, &today, Some(SOON)).into())
+    }
+
+    fn attempt(&self, grant: &Grant, most: u64, now: Timestamp, today: &ZonedDateTime) -> Result<Tried, Exceeded> {
+        let limits = Limits::of(grant, self.desk.is_none());
+        let wanted = Portion { calls: 1, records: most };
+        self.with(&grant.id, |used| {
+            let until = grant.quota.rate.map(|rate| after_call(used.until, rate, now).map_err(|wait| rate_exceeded(rate, wait)));
+            let until = until.transpose()?;
+            let day = used.days.on(today.date());
+            if !day.has(limits, wanted) {
+                return if limits.alone || day.is_dry(wanted) {
+                    Err(exceeded(day, limits, today, None))
+                } else {
+                    Ok(Tried::Lacking { day: day.date })
+                };
+            }
+            let low = day.take(limits, wanted);
+            let day = day.date;
             used.until = until.unwrap_or(used.until);
-            Ok(())
+            Ok(Tried::Taken { day, low })
         })
     }
 
-    /// Sets a day's count as the ledger tells it, after a start.
-    pub fn restore(&self, grant: &str, day: Date, calls: u64) {
-        self.with(grant, |used| {
-            used.day = Some(day);
-            used.calls = calls;
-        });
+    /// Waits for the next portion.
+    async fn drawn(&self, grant: &Grant, day: Date, most: u64, today: &ZonedDateTime) -> Result<(), Refused> {
+        let (answer, told) = oneshot::channel();
+        self.wish(grant, day, Portion { calls: 1, records: most }, Some(answer));
+        match tokio::time::timeout(PATIENCE, told).await {
+            Ok(Ok(Told::Given)) => Ok(()),
+            Ok(Ok(Told::Spent)) => Err(self.exceeded(grant, most, today, None).into()),
+            Ok(Ok(Told::Later)) => Err(self.exceeded(grant, most, today, Some(SOON)).into()),
+            Ok(Ok(Told::Unavailable) | Err(_)) | Err(_) => Err(Refused::Unavailable),
+        }
+    }
+
+    fn wish(&self, grant: &Grant, day: Date, wanted: Portion, answer: Option<oneshot::Sender<Told>>) {
+        let limits = Limits::of(grant, false);
+        let wish = Wish { grant: grant.id.clone(), day, limits: limits.days, wanted, answer, since: sys::instant() };
+        // Nobody there to draw it: the wish is dropped, and whoever waits for it is told so by that.
+        let _ = self.desk.as_ref().map(|desk| desk.send(Message::Wish(wish)));
+    }
+
+    fn exceeded(&self, grant: &Grant, most: u64, today: &ZonedDateTime, retry_after: Option<Duration>) -> Exceeded {
+        let limits = Limits::of(grant, false);
+        self.with(&grant.id, |used| {
+            let day = used.days.on(today.date());
+            if retry_after.is_none() {
+                day.dry(Portion { calls: 1, records: most });
+            }
+            exceeded(day, limits, today, retry_after)
+        })
+    }
+
+    /// Sets a day's use as the ledger tells it, after a start.
+    pub fn restore(&self, grant: &str, day: Date, used: Portion) {
+        self.with(grant, |of| of.days.on(day).restore(used));
+    }
+
+    /// What this gateway holds of a day, and how much of that is unused.
+    pub fn held(&self, grant: &str, day: Date) -> (Portion, Portion) {
+        self.with(grant, |used| used.days.of(day).map(Day::held).unwrap_or_default())
+    }
+
+    /// This gateway holds so much of a day now. Ends a wish for the next portion.
+    pub fn hold(&self, grant: &str, day: Date, held: Portion) {
+        self.with(grant, |used| used.days.of(day).map(|day| day.hold(held)));
+    }
+
+    /// Takes half of what is unused of a day from what this gateway holds: what it holds then, and what of it is unused;
+    /// none: nothing changed since this was last told.
+    pub fn give_half(&self, grant: &str, day: Date) -> Option<(Portion, Portion)> {
+        self.with(grant, |used| used.days.of(day)?.give_half())
+    }
+
+    /// Takes all that is unused of a day from what this gateway holds: what it holds then.
+    pub fn give_all(&self, grant: &str, day: Date) -> Option<Portion> {
+        self.with(grant, |used| used.days.of(day).map(Day::give_all))
+    }
+
+    /// Grants that were used, or held a portion, on this day or later.
+    pub fn since(&self, day: Date) -> Vec<(Arc<str>, Date)> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            found.extend(shard.iter().flat_map(|(grant, used)| used.days.since(day).map(|date| (Arc::from(&**grant), date))));
+        }
+        found
     }
 
     fn with<T>(&self, grant: &str, act: impl FnOnce(&mut Used) -> T) -> T {
@@ -92,15 +260,6 @@ impl Quotas {
         match shard.get_mut(grant) {
             Some(used) => act(used),
             None => act(shard.entry(grant.into()).or_default()),
-        }
-    }
-}
-
-impl Used {
-    /// A new day starts at nought.
-    fn begin(&mut self, day: Date) {
-        if self.day != Some(day) {
-            (self.day, self.calls) = (Some(day), 0);
         }
     }
 }
@@ -134,9 +293,20 @@ fn rate_exceeded(rate: Rate, retry_after: Duration) -> Exceeded {
     Exceeded { retry_after, what }
 }
 
-fn day_exceeded(limit: u64, today: &jiff::ZonedDateTime) -> Exceeded {
+/// Which of the day's limits stands in the way, and until when; what running answers do not show may be there soon.
+fn exceeded(day: &Day, limits: Limits, today: &ZonedDateTime, retry_after: Option<Duration>) -> Exceeded {
+    let (limit, zh, en) = match (limits.days[0], limits.days[1]) {
+        (Some(calls), _) if !day.has(limits, Portion { calls: 1, records: 0 }) => (calls, "次", "calls"),
+        (_, Some(records)) => (records, "条记录", "records"),
+        (calls, None) => (calls.unwrap_or_default(), "次", "calls"),
+    };
+    let soon = (en == "records" && day.is_open()).then_some(SOON);
+    let what = Text::new(format!("超出授权额度：每日 {limit} {zh}"), format!("the grant's quota is used up: {limit} {en} a day"));
+    Exceeded { retry_after: retry_after.or(soon).unwrap_or_else(|| until_tomorrow(today)), what }
+}
+
+fn until_tomorrow(today: &ZonedDateTime) -> Duration {
     let tomorrow = today.start_of_day().and_then(|start| start.checked_add(1.day()));
     let seconds = tomorrow.map_or(86_400, |tomorrow| tomorrow.timestamp().as_second() - today.timestamp().as_second());
-    let what = Text::new(format!("超出授权额度：每日 {limit} 次"), format!("the grant's quota is used up: {limit} calls a day"));
-    Exceeded { retry_after: Duration::from_secs(u64::try_from(seconds).unwrap_or(1).max(1)), what }
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(1).max(1))
 }

@@ -14,6 +14,7 @@ use crate::ledger::entry::{self, Draft, TooLong};
 use crate::ledger::{Committed, Haste, Pending, SubjectKeys};
 use crate::policy::{Circumstances, Decision, Permit};
 use crate::purpose::bind::Bound;
+use crate::purpose::quota::Taken;
 use crate::purpose::stated::check_case;
 use crate::written::is_id;
 
@@ -113,8 +114,8 @@ impl Receipt {
 }
 
 impl Recorder {
-    /// Step 6: no record, no share.
-    pub fn commit(&self, permit: Permit, facts: &Facts<'_>) -> Result<(Intent, PendingReceipt, Settlement), Error> {
+    /// Step 6: no record, no share; and what is not recorded was not taken from any quota.
+    pub fn commit(&self, permit: Permit, facts: &Facts<'_>, taken: Option<Taken>) -> Result<(Intent, PendingReceipt, Settlement), Error> {
         let decision = permit.into_decision();
         let id = new_id();
         let draft = granted(&id, &decision, facts, self.ledger.keys())?;
@@ -122,7 +123,7 @@ impl Recorder {
         // A safe call asks the origin meanwhile.
         let haste = if facts.target.operation.method.is_safe() { Haste::Busy } else { Haste::Standing };
         let pending = self.ledger.append_with(draft, haste)?;
-        let settlement = Settlement::new(settling, pending.index());
+        let settlement = Settlement::new(settling, pending.index(), taken.and_then(Taken::recorded));
         let intent = Intent {
             id,
             decision,
@@ -157,6 +158,7 @@ fn granted(id: &str, decision: &Decision, facts: &Facts<'_>, keys: &SubjectKeys)
         stated: (!bound.stated).then_some(false),
         case: bound.case.as_deref(),
         grant: bound.grant.as_ref().map(|grant| &*grant.id),
+        max_records: bound.grant.as_ref().and_then(|grant| grant.quota.records_per_day).map(|_| decision.plan.most()),
         emergency: Some(circumstances.emergency),
         work_time: Some(circumstances.work_time),
         sharing: Some(resource.sharing.name()),

@@ -8,6 +8,7 @@ use serde_json::value::to_raw_value;
 use super::new_id;
 use crate::disclosure;
 use crate::ledger::{Settling, entry};
+use crate::purpose::quota::Spent;
 use crate::sys;
 
 /// What became of a share.
@@ -45,13 +46,15 @@ pub struct Settlement {
     bytes: u64,
     status: Option<StatusCode>,
     shown: Option<disclosure::Outcome>,
+    spent: Option<Box<Spent>>,
 }
 
 impl Settlement {
-    pub(super) fn new(settling: Settling, receipt_of: u64) -> Self {
+    /// What the share takes of its grant's day is `spent`, until it is known what it showed.
+    pub(super) fn new(settling: Settling, receipt_of: u64, spent: Option<Box<Spent>>) -> Self {
         let salt = sys::random::<32>();
         let (released, origin) = (Digest::default(), Digest::default());
-        Self { settling: Some(settling), receipt_of, salt, key: None, released, origin, bytes: 0, status: None, shown: None }
+        Self { settling: Some(settling), receipt_of, salt, key: None, released, origin, bytes: 0, status: None, shown: None, spent }
     }
 
     /// The origin answered with this status.
@@ -92,6 +95,9 @@ impl Settlement {
         // What was rewritten but never handed over was not shown; of a part that was, what it showed may be unknown.
         let shown = if self.bytes == 0 { Some(disclosure::Outcome::default()) } else { self.shown.take() };
         let shown = shown.as_ref();
+        if let Some(spent) = self.spent.take() {
+            spent.shown(shown.map(|shown| shown.records));
+        }
         // Names and counts are always JSON.
         let items = shown.and_then(|shown| to_raw_value(&Items(&shown.items)).ok());
         let settled = entry::Settled {

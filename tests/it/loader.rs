@@ -322,6 +322,7 @@ fn a_grant_says_who_approved_what() {
         (file, "rate = \"10/s\"", "rate = \"10\"", "wrong_value"),
         (file, "calls_per_day = 2000", "calls_per_day = 0", "wrong_value"),
         (file, "records_per_call = 20", "records_per_cal = 20", "unknown_key"),
+        (file, "records_per_call = 20", "records_per_day = 19, records_per_call = 20", "wrong_value"),
         (file, "application = \"示例共享申请〔2026〕0001号\"\n", "", "missing_key"),
         (file, "legal_basis = \"示例省政务数据共享办法\"\n", "", "missing_key"),
         (file, "mode = \"service_interface\"\n", "", "missing_key"),

@@ -26,6 +26,7 @@ mod origin;
 mod postgres;
 mod proving;
 mod publish;
+mod quotas;
 mod receipts;
 mod refusals;
 mod register;

@@ -10,7 +10,7 @@ use super::support::postgres::Postgres;
 use super::support::{Answer, Gateway, World, eventually};
 
 /// A world whose gateway of this name registers in the database.
-fn world(name: &str, database: &Postgres, ca: &std::path::Path, gate: &str) -> World {
+pub fn world(name: &str, database: &Postgres, ca: &std::path::Path, gate: &str) -> World {
     let world = World::new();
     let config = std::fs::read_to_string(world.config()).unwrap();
     let config = config.replace("gw-1.test.example", name).replace("register = \"off\"", &format!("register = \"{}\"", database.url(ca)));

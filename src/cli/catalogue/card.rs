@@ -101,6 +101,7 @@ fn quota(grant: &Grant, lang: Lang) -> String {
     let parts = [
         (("频次", "rate"), grant.quota.rate.map_or_else(unlimited, words::rate)),
         (("每日次数", "calls a day"), counted(grant.quota.calls_per_day)),
+        (("每日记录数", "records a day"), counted(grant.quota.records_per_day)),
         (("每次记录数", "records a call"), counted(grant.quota.records_per_call)),
     ];
     let parts: Vec<String> = parts.into_iter().map(|(name, value)| format!("{} {value}", words::pick(name, lang))).collect();
@@ -174,6 +175,7 @@ fn grant_json(grant: &Grant, resource: &Resource) -> Value {
         "quota": {
             "rate": grant.quota.rate.map(words::rate),
             "calls_per_day": grant.quota.calls_per_day,
+            "records_per_day": grant.quota.records_per_day,
             "records_per_call": grant.quota.records_per_call,
         },
         "application": grant.application,

@@ -210,6 +210,21 @@ impl From<policy::Denial> for Refusal {
     }
 }
 
+impl From<quota::Refused> for Refusal {
+    fn from(error: quota::Refused) -> Self {
+        match error {
+            quota::Refused::Exceeded(exceeded) => exceeded.into(),
+            quota::Refused::Unavailable => {
+                let zh = "本网关没有余额，而各网关共用的额度账目暂时不可用；无法计数就不提供数据";
+                let en = "this gateway holds nothing of the grant's quota, and the book that all gateways share cannot be asked now";
+                Self::new(Code::LedgerUnavailable, Text::new(zh, en))
+                    .logged("no portion of the quota can be drawn")
+                    .with(header::RETRY_AFTER, "5")
+            }
+        }
+    }
+}
+
 impl From<quota::Exceeded> for Refusal {
     fn from(error: quota::Exceeded) -> Self {
         let wait = error.retry_after.as_secs() + u64::from(error.retry_after.subsec_nanos() > 0);

@@ -3,6 +3,7 @@
 
 mod database;
 mod feed;
+mod hand;
 mod search;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use postgres::types::ToSql;
 pub use database::Database;
 pub(in super::super) use feed::Gate;
 pub use feed::SharedFeed;
+pub use hand::Hand;
 pub use search::Registered;
 
 use super::{Broken, Row, Store};
@@ -30,6 +32,12 @@ CREATE INDEX IF NOT EXISTS entries_provider ON kanhe.entries (provider, resource
 CREATE INDEX IF NOT EXISTS entries_department ON kanhe.entries (department, scenario, time);
 CREATE INDEX IF NOT EXISTS entries_requester ON kanhe.entries (requester, time);
 CREATE TABLE IF NOT EXISTS kanhe.gateways (log text PRIMARY KEY, entries bigint NOT NULL, snapshot text, seen timestamptz NOT NULL);
+CREATE TABLE IF NOT EXISTS kanhe.quotas (grant_id text NOT NULL, day date NOT NULL, calls bigint NOT NULL DEFAULT 0,
+  records bigint NOT NULL DEFAULT 0, hungry timestamptz, PRIMARY KEY (grant_id, day));
+CREATE INDEX IF NOT EXISTS quotas_hungry ON kanhe.quotas (hungry) WHERE hungry IS NOT NULL;
+CREATE TABLE IF NOT EXISTS kanhe.portions (grant_id text NOT NULL, day date NOT NULL, log text NOT NULL, calls bigint NOT NULL,
+  records bigint NOT NULL, unused_calls bigint NOT NULL, unused_records bigint NOT NULL, PRIMARY KEY (grant_id, day, log));
+CREATE INDEX IF NOT EXISTS portions_log ON kanhe.portions (log, day);
 ";
 
 const INSERT: &str = "
@@ -41,6 +49,19 @@ FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::te
 const SEEN: &str = "
 INSERT INTO kanhe.gateways (log, entries, snapshot, seen) VALUES ($1, $2, $3, now())
 ON CONFLICT (log) DO UPDATE SET entries = excluded.entries, snapshot = coalesce(excluded.snapshot, kanhe.gateways.snapshot), seen = now()";
+
+/// Makes what is not there yet; a role that may not make anything finds it made.
+fn make_tables(client: &mut Client) -> Result<(), Broken> {
+    // The last of them.
+    let there: Option<String> = client.query_one("SELECT to_regclass('kanhe.portions_log')::text", &[])?.get(0);
+    if there.is_none() {
+        let mut making = client.transaction()?;
+        making.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])?;
+        making.batch_execute(SCHEMA)?;
+        making.commit()?;
+    }
+    Ok(())
+}
 
 impl From<postgres::Error> for Broken {
     fn from(error: postgres::Error) -> Self {
@@ -70,13 +91,7 @@ impl Postgres {
         entry_at: impl FnOnce(u64) -> Result<Option<Vec<u8>>, Broken>,
     ) -> Result<Self, Broken> {
         let mut client = database.connect()?;
-        let there: Option<String> = client.query_one("SELECT to_regclass('kanhe.entries')::text", &[])?.get(0);
-        if there.is_none() {
-            let mut making = client.transaction()?;
-            making.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])?;
-            making.batch_execute(SCHEMA)?;
-            making.commit()?;
-        }
+        make_tables(&mut client)?;
         let last =
             client.query_opt("SELECT index, entry FROM kanhe.entries WHERE log = $1 ORDER BY time DESC, index DESC LIMIT 1", &[&log])?;
         let end = match last {

@@ -102,8 +102,9 @@ fn salts_lie_outside_the_log_and_grants_are_counted_since_a_time() {
     assert_eq!(fs::read(place.config().folder.join("salts/0")).unwrap(), [7; 32]);
     let ledger = Ledger::open(&place.config(), false).unwrap();
     assert_eq!(ledger.closed_unknown(), 0);
-    assert_eq!(ledger.day_counts(jiff::Timestamp::MIN).unwrap().get("g-1"), Some(&1));
-    assert!(ledger.day_counts(crate::sys::now() + Duration::from_secs(60)).unwrap().is_empty());
+    let used = ledger.day_use(jiff::Timestamp::MIN).unwrap();
+    assert_eq!(used.get("g-1").map(|used| (used.calls, used.records)), Some((1, 0)), "records are not counted under this grant");
+    assert!(ledger.day_use(crate::sys::now() + Duration::from_secs(60)).unwrap().is_empty());
     let (record, settlement) = query::show(&place.config().folder, index).unwrap().unwrap();
     assert_eq!((record.index, settlement.unwrap().index), (0, 1));
 }

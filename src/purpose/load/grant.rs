@@ -296,9 +296,15 @@ fn forms(items: &Table<'_, '_>, key: &Placed<String>) -> BTreeSet<Form> {
 fn quota(table: Table<'_, '_>) -> Quota {
     let rate = table.opt_parsed("rate", units::rate).map(|rate| rate.value);
     let count = |key: &str| table.opt_integer(key, 1..=i64::MAX).and_then(|count| u64::try_from(count).ok());
-    let (calls_per_day, records_per_call) = (count("calls_per_day"), count("records_per_call"));
+    let (calls_per_day, records_per_day, records_per_call) = (count("calls_per_day"), count("records_per_day"), count("records_per_call"));
+    if let (Some(day), Some(call)) = (records_per_day, records_per_call)
+        && call > day
+    {
+        let (zh, en) = (format!("不得超过 `records_per_day`（{day}）"), format!("must not be over `records_per_day` ({day})"));
+        table.wrong_value("records_per_call", &zh, &en);
+    }
     table.finish();
-    Quota { rate, calls_per_day, records_per_call }
+    Quota { rate, calls_per_day, records_per_day, records_per_call }
 }
 
 /// Both sides approve (order 809, article 20).
