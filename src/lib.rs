@@ -29,11 +29,12 @@
 //! ```text
 //! main > cli > app > config
 //! 9 gateway admin | 8 origin replay shadow | 7 share snapshot | 6 policy | 5 purpose | 4 catalogue
-//! 3 identity disclosure ledger | 2 telemetry | 1 written tls | 0 sys lang
+//! 3 identity disclosure ledger | 2 telemetry | 1 written tls | 0 sys lang cores
 //! ```
 //!
 //! The catalogue stands above disclosure, because an item declares its path and its mask.
 
+pub mod cores;
 pub mod lang;
 pub mod sys;
 pub mod telemetry;

@@ -16,14 +16,14 @@ use jiff::Timestamp;
 
 use crate::catalogue::Catalogue;
 use crate::identity::parties::Parties;
-use crate::policy::{Circumstances, Policies, Sources, World};
+use crate::policy::{Circumstances, Former, Policies, Sources, World};
 use crate::purpose::bind::{Bound, Registered};
 use crate::purpose::{Purposes, Texts};
 use crate::written::{Problem, Problems};
 
 pub use publishing::{Publishing, Requirement};
-use read::Folder;
 pub use read::Listing;
+use read::{Folder, Sums};
 
 /// Everything that decisions rest on.
 #[derive(Debug)]
@@ -32,9 +32,9 @@ pub struct Snapshot {
     /// length as 8 bytes, big-endian.
     pub digest: String,
     /// Who asks.
-    pub parties: Parties,
+    pub parties: Arc<Parties>,
     /// What there is.
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
     /// What for.
     pub purposes: Purposes,
     /// What may be shared.
@@ -42,6 +42,25 @@ pub struct Snapshot {
     /// The files that were read, sorted by their path relative to the control folder. Whoever has kept them takes them
     /// away: a snapshot in force needs none.
     pub files: Vec<(String, Vec<u8>)>,
+    sums: Sums,
+    /// What was to be said of the catalogue, which is said again where it is taken over.
+    warned: Vec<Problem>,
+}
+
+/// What parties are read from.
+const PARTIES: [&str; 3] = ["departments.toml", "regions.toml", "requesters.toml"];
+
+fn load_parties(folder: &Folder, problems: &Problems) -> Parties {
+    Parties::load(folder.one("departments.toml"), folder.one("requesters.toml"), folder.one("regions.toml"), problems)
+}
+
+/// The catalogue and its warnings.
+fn load_catalogue(folder: &Folder, parties: &Parties, problems: &Problems) -> (Arc<Catalogue>, Vec<Problem>) {
+    let (classes, grades, own) = (folder.one("classes.toml"), folder.one("grades.toml"), Problems::default());
+    let catalogue = Catalogue::load(&folder.texts("catalogue/", ".toml"), classes, grades, parties, &own);
+    let (errors, warnings) = own.into_parts();
+    problems.add(errors, Vec::new());
+    (Arc::new(catalogue), warnings)
 }
 
 /// A control folder that does not load.
@@ -74,9 +93,14 @@ impl Snapshot {
 
     fn read(folder: &Path, before: Option<&Self>, problems: &Problems) -> Option<Self> {
         let folder = Folder::read(folder, problems)?;
-        let parties = Parties::load(folder.one("departments.toml"), folder.one("requesters.toml"), folder.one("regions.toml"), problems);
-        let (classes, grades) = (folder.one("classes.toml"), folder.one("grades.toml"));
-        let catalogue = Catalogue::load(&folder.texts("catalogue/", ".toml"), classes, grades, &parties, problems);
+        let sums = folder.sums();
+        let former = |files: &[&str]| before.filter(|before| before.sums.same(&sums, files));
+        let parties = former(&PARTIES).map_or_else(|| Arc::new(load_parties(&folder, problems)), |before| before.parties.clone());
+        let (catalogue, warned) = match former(&["departments.toml", "regions.toml", "classes.toml", "grades.toml", "catalogue/"]) {
+            Some(before) => (before.catalogue.clone(), before.warned.clone()),
+            None => load_catalogue(&folder, &parties, problems),
+        };
+        problems.add(Vec::new(), warned.clone());
         let singles = ["departments.toml", "regions.toml", "classes.toml", "grades.toml"];
         let mut basis = folder.borrowed("catalogue/", ".toml");
         basis.extend(singles.iter().filter_map(|name| folder.one(name)));
@@ -91,11 +115,14 @@ impl Snapshot {
                 suites: folder.texts("tests/", ".toml"),
             };
             let world = World { parties: &parties, catalogue: &catalogue, purposes: &purposes };
-            Policies::load(&sources, world, problems)
+            let registers =
+                former(&["departments.toml", "regions.toml", "requesters.toml", "classes.toml", "grades.toml", "catalogue/", "scenarios/"]);
+            let former = before.map(|before| Former { policies: &before.policies, registers: registers.is_some() });
+            Policies::load(&sources, world, former, problems)
         });
         folder.report_changes(problems);
         let (digest, files) = folder.into_files();
-        Some(Self { digest, parties, catalogue, purposes, policies: policies?, files })
+        Some(Self { digest, parties, catalogue, purposes, policies: policies?, files, sums, warned })
     }
 
     /// The digest without its algorithm, as the ledger's folder of snapshots names it.

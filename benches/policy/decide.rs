@@ -1,4 +1,4 @@
-//! Decisions in this process, and the processor time of the thread that makes them.
+//! Decisions in this process, timed in batches: medians, so that a busy moment of the machine counts little.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -69,33 +69,27 @@ fn call(snapshot: &Snapshot, requester: usize, path: &str, scenario: &str) -> Ca
 
 fn per_call(snapshot: &Snapshot, calls: &[Call]) -> f64 {
     let network: Arc<str> = "other".into();
-    let before = processor_time();
+    let before = Instant::now();
     for Call(subject, target, bound) in calls {
         let circumstances = snapshot.circumstances(bound, sys::now(), [127, 0, 0, 1].into(), &network);
         let permit = snapshot.policies.decide(subject, target, bound, &circumstances).expect("permitted");
         assert!(!permit.into_decision().plan.items.is_empty());
     }
-    (processor_time() - before).as_secs_f64() / calls.len() as f64
+    before.elapsed().as_secs_f64() / calls.len() as f64
 }
 
 /// The decision alone, its circumstances made beforehand.
 fn warm(snapshot: &Snapshot, Call(subject, target, bound): &Call) -> f64 {
     let circumstances = snapshot.circumstances(bound, sys::now(), [127, 0, 0, 1].into(), &"other".into());
     let round = |calls: u32| {
-        let before = processor_time();
+        let before = Instant::now();
         for _ in 0..calls {
             std::hint::black_box(snapshot.policies.decide(subject, target, bound, &circumstances).expect("permitted").into_decision());
         }
-        (processor_time() - before).as_secs_f64() / f64::from(calls)
+        before.elapsed().as_secs_f64() / f64::from(calls)
     };
     round(2_000);
     let mut rounds: Vec<f64> = (0..7).map(|_| round(20_000)).collect();
     rounds.sort_by(f64::total_cmp);
     rounds[rounds.len() / 2]
-}
-
-/// Time that this thread spent on a processor.
-fn processor_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("this thread's times");
-    Duration::from_nanos(stat.split_whitespace().next().and_then(|text| text.parse().ok()).expect("nanoseconds"))
 }

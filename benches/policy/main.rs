@@ -1,7 +1,6 @@
 //! What policies cost as they and the grants grow: `cargo bench --bench policy`. For 20, 1,000 and 10,000 policies and 10
 //! and 100,000 grants: load time and memory of the gateway as a process (start to ready, at rest, and the peak of a
-//! reload), and processor time of a decision, cold (each call a new requester) and kept. Processor time is that of the
-//! deciding thread alone, so that a busy machine blurs it little.
+//! reload), and the time of a decision, cold (each call a new requester) and kept. Two numbers choose one size.
 
 #![allow(
     clippy::expect_used,

@@ -4,6 +4,7 @@ pub mod compare;
 mod compiled;
 pub mod csv;
 pub mod field;
+mod form_set;
 pub mod head;
 pub mod json;
 mod likeness;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use compiled::Compiled;
+pub use form_set::FormSet;
 pub use likeness::Likeness;
 pub use path::JsonPath;
 pub use preset::Preset;

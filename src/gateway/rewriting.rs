@@ -41,6 +41,8 @@ pub(super) struct Source {
     answer: Answer,
     /// None: the content leaves as it is.
     rewriter: Option<disclosure::Stream>,
+    /// Whether the origin says where its content ends.
+    framed: bool,
 }
 
 /// Step 8.
@@ -71,11 +73,12 @@ pub async fn disclose(
             if plan.content == ContentKind::Opaque {
                 settlement.disclosed(disclosure::Outcome::whole());
             }
-            // The end of JSON shows in itself.
-            if plan.content != ContentKind::Json && !origin::is_framed(&parts.headers) {
+            // The end of JSON shows in itself, but for that of a bare number.
+            let framed = origin::is_framed(&parts.headers);
+            if plan.content != ContentKind::Json && !framed {
                 return Err(disclosure::Error::Unframed.into());
             }
-            (hold(Source::of(shared, intent, rows, answer), settlement).await?, content_type(plan.content).or(own))
+            (hold(Source::of(shared, intent, rows, (answer, framed)), settlement).await?, content_type(plan.content).or(own))
         }
     };
     Ok(Disclosed { status, content, content_type, shown })
@@ -109,13 +112,13 @@ async fn hold(mut source: Source, settlement: &mut Settlement) -> Result<Kept, R
 }
 
 impl Source {
-    fn of(shared: &Shared, intent: &Intent, rows: Option<Rows>, answer: Answer) -> Self {
+    fn of(shared: &Shared, intent: &Intent, rows: Option<Rows>, (answer, framed): (Answer, bool)) -> Self {
         let plan = intent.compiled();
         let rewriter = (intent.plan().content != ContentKind::Opaque).then(|| {
             let pseudonyms = shared.pseudonyms.scope(intent.scenario(), intent.department());
             plan.stream(&pseudonyms, rows.map(|rows| Box::new(rows) as Box<dyn Regions>), shared.disclosure_buffer)
         });
-        Self { answer, rewriter }
+        Self { answer, rewriter, framed }
     }
 
     /// How much is still to come, where that is known.
@@ -149,6 +152,9 @@ impl Source {
                 (None, Some(_)) => {}
                 (None, None) => return Poll::Ready(None),
                 (Some(rewriter), None) => {
+                    if !self.framed && !rewriter.is_at_end() {
+                        return Poll::Ready(Some(Err(disclosure::Error::Unframed)));
+                    }
                     match rewriter.finish(&mut shown) {
                         Ok(outcome) => settlement.disclosed(outcome),
                         Err(error) => return Poll::Ready(Some(Err(error))),

@@ -55,9 +55,9 @@ pub async fn read(limits: &Limits, admitted: &Admitted, target: &Target, verify:
                 .ask
                 .names()
                 .into_iter()
-                .fold(target.resource.id.to_string(), |about, name| format!("{about}\n{}", compare::normal(&of(name))))
+                .fold(target.resource.id.to_string(), |about, name| format!("{about}\n{}", compare::about(&of(name))))
         },
-        compare::normal,
+        compare::about,
     );
     let claim = Claim::new(&verify.comparison, of);
     let filled = verify.ask.fill_content(&values);
@@ -132,6 +132,10 @@ pub async fn disclose(
     }
     // Read where it does not count, too: that takes its time, and leaves the connection as every answer does.
     let content = whole(shared, answer, settlement).await?;
+    // Of a bare number a part looks like the whole.
+    if content.last().is_some_and(u8::is_ascii_digit) && !origin::is_framed(&parts.headers) {
+        return Err(disclosure::Error::Unframed.into());
+    }
     let found = if verdict == Verdict::Content { json::parse(&content).map_err(disclosure::Error::from)? } else { Value::Null };
     let regions = rows.as_mut().map(|rows| rows as &mut dyn Regions);
     let matches = claimed.claim.matches(&found, plan.max_records, regions)?;

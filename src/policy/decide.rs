@@ -192,11 +192,11 @@ impl<'c> Judge<'c> {
         let registered = &policies.registered;
         let asset = registered.asset(&resource.id).ok_or_else(|| format!("resource `{}` is not in this snapshot", resource.id))?;
         let principal = call.principal(registered);
-        let share = policies.index.slice(&action(call.target.operation.kind.name()), &principal, &asset.resource)?;
+        let share = policies.rules.index.slice(&action(call.target.operation.kind.name()), &principal, &asset.resource)?;
         let mut candidates = Vec::with_capacity(asset.items.len());
         for (item, lineage) in resource.items.iter().zip(&asset.items).filter(|(item, _)| call.carries(item)) {
             let forms = call.forms(item).into_iter();
-            let forms = forms.map(|form| Ok((form, policies.index.slice(&action(form.name()), &principal, lineage)?)));
+            let forms = forms.map(|form| Ok((form, policies.rules.index.slice(&action(form.name()), &principal, lineage)?)));
             candidates.push(Candidate { item, lineage, forms: forms.collect::<Result<_, String>>()? });
         }
 
@@ -208,7 +208,7 @@ impl<'c> Judge<'c> {
         }
         let own = call.own(registered, asset)?;
         let seeds = named.into_iter().cloned().chain(principal.ancestors.iter().cloned());
-        let entities = registered.for_call(&resource.id, asset, own, seeds, &policies.schema)?;
+        let entities = registered.for_call(&resource.id, asset, own, seeds, &policies.rules.schema)?;
         let context = context::of(call, &reads, &policies.unread)?;
         Ok(Self { policies, call, asset, principal: principal.uid, context, entities, share, candidates, reads })
     }
@@ -217,7 +217,7 @@ impl<'c> Judge<'c> {
         let kind = action(self.call.target.operation.kind.name());
         // The context is held against the schema once: every question of the call has the same, and `conform` has
         // held its members against every action.
-        let share = self.ask(kind, &self.asset.resource.uid, &self.share, Some(&self.policies.schema))?;
+        let share = self.ask(kind, &self.asset.resource.uid, &self.share, Some(&self.policies.rules.schema))?;
         if !share.allowed {
             return Err(Denial { policies: self.names(&share.reasons), errors: Vec::new() });
         }
@@ -248,7 +248,7 @@ impl<'c> Judge<'c> {
             let forbids: BTreeSet<_> = items.into_iter().filter_map(|item| item.narrowed_by).collect();
             return Err(Denial { policies: forbids.into_iter().collect(), errors: Vec::new() });
         }
-        let flags: BTreeSet<_> = determining.iter().filter_map(|id| self.policies.known.get(id)?.flag.clone()).collect();
+        let flags: BTreeSet<_> = determining.iter().filter_map(|id| self.policies.rules.known.get(id)?.flag.clone()).collect();
         let operation = &self.call.target.operation;
         let granted = self.call.grant.and_then(|grant| grant.quota.records());
         let max_records = granted.map_or(operation.max_records, |granted| granted.min(operation.max_records));
@@ -269,7 +269,7 @@ impl<'c> Judge<'c> {
     }
 
     pub(super) fn names(&self, ids: &BTreeSet<cedar_policy::PolicyId>) -> Vec<Arc<str>> {
-        let mut names: Vec<Arc<str>> = ids.iter().filter_map(|id| Some(self.policies.known.get(id)?.id.clone())).collect();
+        let mut names: Vec<Arc<str>> = ids.iter().filter_map(|id| Some(self.policies.rules.known.get(id)?.id.clone())).collect();
         names.sort_unstable();
         names
     }
@@ -343,7 +343,7 @@ impl Call<'_> {
             Form::Mask => item.mask.is_some(),
             Form::Pseudonymise => operation.content != ContentKind::Opaque,
         };
-        let granted = |form: &Form| approved.is_none_or(|forms| forms.is_some_and(|forms| forms.contains(form)));
+        let granted = |form: &Form| approved.is_none_or(|forms| forms.is_some_and(|forms| forms.contains(*form)));
         asked.iter().copied().filter(|form| possible(form) && granted(form)).collect()
     }
 }

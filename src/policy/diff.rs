@@ -139,7 +139,7 @@ fn no_answers() -> Vec<Change> {
 fn policywise(from: &Policies, to: &Policies) -> Policywise {
     // The syntax tree without places: comments and layout are no change.
     let trees = |policies: &Policies| -> BTreeMap<PolicyId, Option<Value>> {
-        policies.index.policies().iter().map(|policy| (policy.id().clone(), policy.to_json().ok())).collect()
+        policies.rules.index.policies().iter().map(|policy| (policy.id().clone(), policy.to_json().ok())).collect()
     };
     let (old, new) = (trees(from), trees(to));
     let name = |id: &PolicyId| Arc::from(id.to_string());

@@ -126,8 +126,9 @@ pub(super) struct Registered {
 }
 
 impl Registered {
-    /// Builds every registered entity and holds them against the schema.
-    pub(super) fn build(world: World<'_>, schema: &Schema) -> Result<Self, String> {
+    /// Builds every registered entity and holds them against the schema. Of requesters, of which there may be a hundred
+    /// thousand, only those that policies name: whoever calls comes with the call.
+    pub(super) fn build<'n>(world: World<'_>, schema: &Schema, named: impl Iterator<Item = &'n EntityUid>) -> Result<Self, String> {
         let actions = schema.action_entities().map_err(|error| error.to_string())?;
         let mut all = Self {
             nodes: HashMap::new(),
@@ -148,7 +149,8 @@ impl Registered {
         for scenario in world.purposes.scenarios.values() {
             all.add_scenario(scenario)?;
         }
-        for requester in world.parties.requesters.values() {
+        let named = named.filter(|uid| *uid.type_name() == TYPES.requester).collect::<HashSet<_>>().into_iter();
+        for requester in named.filter_map(|uid| world.parties.requesters.get(uid.id().unescaped())) {
             let requester = &requester.value;
             let entity = all.requester(requester, &requester.department, &requester.roles, [])?;
             all.add(entity, [uid(&TYPES.department, &requester.department.id), uid(&TYPES.region, &requester.department.region)]);
@@ -257,12 +259,12 @@ impl Registered {
         self.assets.get(resource)
     }
 
-    /// Whether the control folder registers `name`; grants are data and asked of the world itself.
+    /// Whether the control folder registers `name`; requesters and grants are asked of the world itself.
     pub(super) fn knows(&self, name: &EntityUid) -> bool {
         self.nodes.contains_key(name)
     }
 
-    /// The registered ids of one type, for "did you mean".
+    /// The registered ids of one type but the requesters, for "did you mean".
     pub(super) fn ids_of<'a>(&'a self, of: &'a EntityTypeName) -> impl Iterator<Item = String> + 'a {
         self.nodes.keys().filter(move |uid| uid.type_name() == of).map(|uid| uid.id().unescaped().to_owned())
     }
@@ -339,7 +341,7 @@ fn item_entity(item: &Item, lineage: &Lineage, provider: &EntityUid) -> Result<E
 /// A grant as one call sees it: for the call's own resource, also where it covers all of a provider's.
 pub(super) fn grant_entity(grant: &Grant, resource: &EntityUid) -> Result<Entity, String> {
     let items = |form: Form| {
-        let approved = grant.items.iter().filter(move |(_, forms)| forms.contains(&form));
+        let approved = grant.items.iter().filter(move |(_, forms)| forms.contains(form));
         references(approved.map(|(item, _)| uid(&TYPES.item, item)))
     };
     let attributes = [

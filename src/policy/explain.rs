@@ -169,7 +169,7 @@ impl Policies {
 
     /// Every policy and where it is written, by id.
     pub fn places(&self) -> Vec<(Arc<str>, Place)> {
-        let mut places: Vec<_> = self.known.values().map(|known| (known.id.clone(), known.place.clone())).collect();
+        let mut places: Vec<_> = self.rules.known.values().map(|known| (known.id.clone(), known.place.clone())).collect();
         places.sort();
         places
     }
@@ -202,7 +202,7 @@ impl Teller<'_, '_> {
     }
 
     fn policy(&self, policy: &Policy, request: &Request, reasons: &BTreeSet<PolicyId>) -> Option<PolicyWhy> {
-        let known = self.policies.known.get(policy.id())?;
+        let known = self.policies.rules.known.get(policy.id())?;
         let conditions = facts::of(policy, request, &self.judge.entities);
         Some(PolicyWhy {
             id: known.id.clone(),
@@ -259,7 +259,7 @@ impl Teller<'_, '_> {
             return Text::new("内容不可改写，只能整体提供或不提供", "the content cannot be rewritten: it is shown whole or not at all");
         }
         match grant {
-            Some(grant) if !grant.items.get(item_id(&resource.id, &item.name).as_str()).is_some_and(|forms| forms.contains(&form)) => {
+            Some(grant) if !grant.items.get(item_id(&resource.id, &item.name).as_str()).is_some_and(|forms| forms.contains(form)) => {
                 let id = &grant.id;
                 Text::new(format!("授权 `{id}` 没有列出此形式"), format!("grant `{id}` does not list this form"))
             }

@@ -3,7 +3,7 @@
 //! reasons and errors. Conditions are never indexed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use cedar_policy::{ActionConstraint, Entities, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint, Schema};
 use moka::sync::Cache;
@@ -49,26 +49,42 @@ pub(super) struct Slice {
     pub(super) reads: Reads,
 }
 
-/// What a policy names and reads.
+/// What a policy names and reads, found at load: its syntax is read anew for it, which costs as much as a decision.
 #[derive(Debug)]
-struct Facts {
-    named: Vec<EntityUid>,
+pub(super) struct Facts {
+    /// Sorted.
+    pub(super) named: Box<[EntityUid]>,
     reads: Reads,
+}
+
+impl Facts {
+    pub(super) fn of(policy: &Policy) -> Result<Self, String> {
+        let tree = policy.to_json().map_err(|error| error.to_string())?;
+        let mut named = policy.entity_literals();
+        named.sort_unstable();
+        named.dedup();
+        Ok(Self { named: named.into(), reads: Reads::of(&tree) })
+    }
 }
 
 /// All policies, filed by their scope.
 #[derive(Debug)]
 pub(super) struct Index {
     policies: Vec<Policy>,
-    /// Of each policy, found when it is first asked: most of many thousand wait long for their call.
-    facts: Vec<OnceLock<Result<Facts, String>>>,
+    facts: Vec<Arc<Facts>>,
     by_action: HashMap<EntityUid, ByScope>,
     slices: Cache<Box<[u32]>, Arc<Slice>>,
 }
 
 impl Index {
-    /// Files every policy under each action of the schema that its scope admits.
-    pub(super) fn new(policies: Vec<Policy>, schema: &Schema) -> Result<Self, String> {
+    /// As [`Index::new`], for a few policies that were not read from files.
+    pub(super) fn of(policies: Vec<Policy>, schema: &Schema) -> Result<Self, String> {
+        let facts = policies.iter().map(|policy| Facts::of(policy).map(Arc::new)).collect::<Result<_, _>>()?;
+        Self::new(policies, facts, schema)
+    }
+
+    /// Files every policy under each action of the schema that its scope admits. The facts are those of the policies.
+    pub(super) fn new(policies: Vec<Policy>, facts: Vec<Arc<Facts>>, schema: &Schema) -> Result<Self, String> {
         let hierarchy = schema.action_entities().map_err(|error| error.to_string())?;
         let mut by_action: HashMap<EntityUid, ByScope> = HashMap::new();
         for (number, policy) in (0..).zip(&policies) {
@@ -79,7 +95,6 @@ impl Index {
             }
         }
         let slices = Cache::builder().max_capacity(SLICES).build();
-        let facts = policies.iter().map(|_| OnceLock::new()).collect();
         Ok(Self { policies, facts, by_action, slices })
     }
 
@@ -118,13 +133,8 @@ impl Index {
     }
 
     fn at(&self, number: u32) -> Result<(&Policy, &Facts), String> {
-        let missing = || format!("there is no policy of number {number}");
-        let (policy, facts) = self.policies.get(number as usize).zip(self.facts.get(number as usize)).ok_or_else(missing)?;
-        let find = || {
-            let tree = policy.to_json().map_err(|error| error.to_string())?;
-            Ok(Facts { named: policy.entity_literals(), reads: Reads::of(&tree) })
-        };
-        Ok((policy, facts.get_or_init(find).as_ref().map_err(Clone::clone)?))
+        let found = self.policies.get(number as usize).zip(self.facts.get(number as usize));
+        found.map(|(policy, facts)| (policy, &**facts)).ok_or_else(|| format!("there is no policy of number {number}"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What may be shared: the policy decision point. Cedar decides; this module gives it typed entities, asks only the
 //! policies whose scope can match, and turns its answers into a [`Permit`] with a disclosure plan or a [`Denial`].
 //!
-//! - `load` reads schema, policies and invariants, and refuses what could silently never apply; `conform` holds the
+//! - `load` reads schema, policies and invariants (`files`), and refuses what could silently never apply; `conform` holds the
 //!   schema against the gateway's fixed model;
 //! - `entities` turns the control folder into Cedar entities, once per snapshot, and `context` a call's circumstances;
 //! - `index` finds the policies that a request can satisfy by their scope alone;
@@ -21,6 +21,7 @@ pub mod decide;
 pub mod diff;
 mod entities;
 pub mod explain;
+mod files;
 pub mod format;
 mod index;
 mod load;
@@ -43,6 +44,7 @@ use context::Unread;
 use decide::Call;
 pub use decide::{Decision, Denial, Permit};
 use entities::Registered;
+use files::Files;
 use index::Index;
 use suite::Case;
 
@@ -99,15 +101,33 @@ pub struct Circumstances {
 /// All policies of one control snapshot, ready to decide.
 #[derive(Debug)]
 pub struct Policies {
-    schema: Schema,
-    registered: Registered,
-    index: Index,
-    known: HashMap<PolicyId, Known>,
-    invariants: Vec<Invariant>,
+    rules: Arc<Rules>,
+    registered: Arc<Registered>,
     authorizer: Authorizer,
     unread: Unread,
     cache: Decisions,
     cases: Vec<Case>,
+}
+
+/// What the Cedar files say. A snapshot whose files are those of the one before has the same, and its index stays warm.
+#[derive(Debug)]
+struct Rules {
+    schema_text: String,
+    schema: Schema,
+    index: Index,
+    known: HashMap<PolicyId, Known>,
+    invariants: Vec<Invariant>,
+    /// Policies, then invariants.
+    files: [Files; 2],
+}
+
+/// The snapshot before, for what did not change since.
+#[derive(Clone, Copy, Debug)]
+pub struct Former<'f> {
+    /// Its policies.
+    pub policies: &'f Policies,
+    /// Whether parties, catalogue and scenarios are still as they were.
+    pub registers: bool,
 }
 
 /// What is told of a policy that determined a decision.
@@ -130,8 +150,9 @@ struct Invariant {
 
 impl Policies {
     /// Reads schema, policies, invariants and test cases. Everything wrong goes to `problems`, each with its place.
-    pub fn load(sources: &Sources, world: World<'_>, problems: &Problems) -> Option<Self> {
-        load::load(sources, world, problems)
+    /// What is as it was in the snapshot before is taken from there.
+    pub fn load(sources: &Sources, world: World<'_>, former: Option<Former<'_>>, problems: &Problems) -> Option<Self> {
+        load::load(sources, world, former, problems)
     }
 
     /// Step 5 of the line: may this call be made, and what does its answer show? Any evaluation error denies.

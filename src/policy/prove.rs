@@ -175,8 +175,8 @@ pub fn prove(policies: &Policies, world: World<'_>, options: &Options<'_>) -> Re
     })
     .unwrap_or_else(|| Report {
         solver: Err(Text::new("证明程序异常终止", "proving ended abnormally")),
-        policies: policies.index.policies().len(),
-        properties: policies.invariants.iter().map(unanswered).collect(),
+        policies: policies.rules.index.policies().len(),
+        properties: policies.rules.invariants.iter().map(unanswered).collect(),
         hints: Vec::new(),
         unsaid: 0,
     })

@@ -78,9 +78,9 @@ pub(super) struct Reach<'a> {
 impl<'a> Reach<'a> {
     /// A call that does `action` and is granted although `never` describes it; none where none was found.
     pub(super) fn find(&self, policies: &Policies, never: &Policy, action: &str) -> Option<FoundCall> {
-        let forbidden = Index::new(vec![never.clone()], &policies.schema).ok()?;
+        let forbidden = Index::of(vec![never.clone()], &policies.rules.schema).ok()?;
         let own = Reads::of(&never.to_json().ok()?);
-        let values = Values::of(policies.index.policies().iter().chain([never]));
+        let values = Values::of(policies.rules.index.policies().iter().chain([never]));
         let mut tries = 0;
         let mut found = None;
         for route in self.routes().filter(|route| raises(&route.operation, action)) {
@@ -301,7 +301,7 @@ pub(super) fn answers(policies: &Policies, index: &Index, call: &Call<'_>) -> Re
     let mut own = vec![registered.requester(requester, department, roles, purpose)?];
     own.extend(call.grant.map(|grant| grant_entity(grant, &asset.resource.uid)).transpose()?);
     let seeds = named.into_iter().cloned().chain(principal.ancestors.iter().cloned());
-    let entities = registered.for_call(&resource.id, asset, own, seeds, &policies.schema)?;
+    let entities = registered.for_call(&resource.id, asset, own, seeds, &policies.rules.schema)?;
     let context = context::of(call, &reads, &policies.unread)?;
     let authorizer = Authorizer::new();
     let ask = |(name, item, of, slice): &Question<'_>| {

@@ -62,16 +62,16 @@ impl Policies {
         let rows = Lineage { uid: uid(&TYPES.rows, &format!("{}@{code}", resource.id)), ancestors };
 
         let principal = call.principal(registered);
-        let slice = self.index.slice(&action("include"), &principal, &rows)?;
+        let slice = self.rules.index.slice(&action("include"), &principal, &rows)?;
         let mut own = call.own(registered, asset)?;
         own.push(rows_entity(&rows, code)?);
         // Without a register, a region may be known by its digits alone.
         let by_digits = (0..regions.len()).filter(|at| !registered.knows(&regions[*at]));
         own.extend(by_digits.map(|at| region_entity(&chain[at], &regions[at + 1..])).collect::<Result<Vec<Entity>, _>>()?);
         let named = slice.named.iter().chain(&principal.ancestors).chain(&regions).cloned();
-        let entities = registered.for_call(&resource.id, asset, own, named, &self.schema)?;
+        let entities = registered.for_call(&resource.id, asset, own, named, &self.rules.schema)?;
         let context = context::of(call, &slice.reads, &self.unread)?;
-        let request = Request::new(principal.uid, action("include"), rows.uid, context, Some(&self.schema));
+        let request = Request::new(principal.uid, action("include"), rows.uid, context, Some(&self.rules.schema));
         let request = request.map_err(|error| error.to_string())?;
         Ok(answer(self, &slice, &entities, &request).map(|asked| asked.allowed))
     }

@@ -20,7 +20,7 @@ use jiff::civil::Date;
 pub use load::Texts;
 
 use crate::catalogue::Kind;
-use crate::disclosure::Form;
+use crate::disclosure::FormSet;
 use crate::lang::Text;
 use crate::written::Place;
 use crate::written::units::Rate;
@@ -145,19 +145,22 @@ pub struct Quota {
     pub records_per_call: Option<u64>,
 }
 
+/// Item ids and the forms approved for each; grants that approve alike share one.
+pub type Items = BTreeMap<Arc<str>, FormSet>;
+
 /// One side's approval (order 809, article 20: the head of the sharing office on each side).
 #[derive(Clone, Debug)]
 pub struct Approval {
     /// Demander or provider.
     pub side: Side,
     /// Who approved.
-    pub name: String,
+    pub name: Arc<str>,
     /// In which post.
-    pub post: String,
+    pub post: Arc<str>,
     /// On which day.
     pub date: Date,
     /// By which document.
-    pub document: String,
+    pub document: Arc<str>,
 }
 
 /// The two sides of a share.
@@ -183,15 +186,15 @@ pub struct Grant {
     /// For which kinds of operation.
     pub kinds: BTreeSet<Kind>,
     /// Item ids (`psb.population#name`) and the forms approved for each.
-    pub items: BTreeMap<Arc<str>, BTreeSet<Form>>,
+    pub items: Arc<Items>,
     /// Region codes; empty: all.
     pub regions: Vec<Arc<str>>,
     /// Its quota.
     pub quota: Quota,
     /// The application's number.
-    pub application: String,
+    pub application: Arc<str>,
     /// Legal basis.
-    pub legal_basis: String,
+    pub legal_basis: Arc<str>,
     /// Sharing mode, as approved.
     pub mode: crate::catalogue::Mode,
     /// First day.
@@ -222,8 +225,8 @@ impl Emergency {
 
 impl Grant {
     /// The forms approved for an item; none: the item is omitted.
-    pub fn forms(&self, resource: &str, item: &str) -> Option<&BTreeSet<Form>> {
-        self.items.get(format!("{resource}#{item}").as_str())
+    pub fn forms(&self, resource: &str, item: &str) -> Option<FormSet> {
+        self.items.get(format!("{resource}#{item}").as_str()).copied()
     }
 }
 

@@ -6,8 +6,9 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 
+use crate::cores::on_every_core;
 use crate::lang::Text;
 use crate::written::{Place, Problems};
 
@@ -35,6 +36,20 @@ impl Stamp {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+}
+
+/// A digest of each file but the grants.
+#[derive(Debug)]
+pub(super) struct Sums(BTreeMap<String, Box<[u8]>>);
+
+impl Sums {
+    /// Whether all of these are as they were: files, or folders where the name ends in `/`.
+    pub(super) fn same(&self, other: &Self, names: &[&str]) -> bool {
+        let within = |path: &str| names.iter().any(|name| path == *name || name.ends_with('/') && path.starts_with(name));
+        let of =
+            |sums: &Self| sums.0.iter().filter(|(path, _)| within(path)).map(|(path, sum)| (path.clone(), sum.clone())).collect::<Vec<_>>();
+        of(self) == of(other)
     }
 }
 
@@ -86,6 +101,13 @@ impl Folder {
     /// As [`Folder::borrowed`], copied.
     pub(super) fn texts(&self, part: &str, extension: &str) -> Vec<(String, String)> {
         self.borrowed(part, extension).into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect()
+    }
+
+    /// What tells one content of each file from another; grants are told apart where they are read.
+    pub(super) fn sums(&self) -> Sums {
+        let others: Vec<_> = self.texts.iter().filter(|(path, _)| !path.starts_with("grants/")).collect();
+        let sums = on_every_core(&others, |(path, text)| ((*path).clone(), digest(&SHA256, text.as_bytes()).as_ref().into()));
+        Sums(sums.into_iter().collect())
     }
 
     /// Lists the folder again: what changed, came or went since the first listing is an error.

@@ -4,18 +4,20 @@
 //! A loader opens a [`Document`], takes each key it knows from its [`Table`]s and calls [`Table::finish`], which
 //! reports what nobody took. Problems gather in [`Problems`]; a loader returns `None` for what it could not read.
 
+use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 mod json;
+mod parts;
 mod problem;
 pub mod units;
 mod words;
 
-use problem::Lines;
-pub use problem::{Place, Placed, Problem, Problems, place_in};
+pub use parts::{Part, parts};
+pub use problem::{Lines, Place, Placed, Problem, Problems, place_in};
 use words::distance;
 pub use words::{is_id, is_region, nearest};
 
@@ -37,11 +39,11 @@ pub struct Document<'i> {
 impl<'i> Document<'i> {
     /// Parses TOML; syntax errors go to `problems`, and what could be read is still there to be judged.
     pub fn parse(file: &str, text: &'i str, problems: &Problems) -> Self {
-        Self::part(&file.into(), text, 0, problems)
+        Self::part(&file.into(), &Part { text, above: 0 }, problems)
     }
 
-    /// A part of a file that begins after `above` whole lines.
-    pub fn part(file: &Arc<str>, text: &'i str, above: u32, problems: &Problems) -> Self {
+    /// A part of a file; places are those in the whole file.
+    pub fn part(file: &Arc<str>, &Part { text, above }: &Part<'i>, problems: &Problems) -> Self {
         let (root, errors) = DeTable::parse_recoverable(text);
         let document = Self { file: file.clone(), text, above, root, lines: OnceCell::new() };
         for error in errors {
@@ -71,7 +73,8 @@ pub struct Table<'d, 'i> {
     table: &'d DeTable<'i>,
     span: Range<usize>,
     name: String,
-    taken: RefCell<BTreeSet<String>>,
+    /// Keys that are there are borrowed: a file of grants has millions.
+    taken: RefCell<Vec<Cow<'d, str>>>,
 }
 
 impl<'d, 'i> Table<'d, 'i> {
@@ -99,7 +102,7 @@ impl<'d, 'i> Table<'d, 'i> {
     pub fn keys(&self) -> Vec<Placed<String>> {
         let keys = self.table.keys();
         keys.map(|key| {
-            self.taken.borrow_mut().insert(key.get_ref().to_string());
+            self.taken.borrow_mut().push(Cow::Borrowed(key.get_ref().as_ref()));
             Placed { value: key.get_ref().to_string(), place: self.document.place(key.span()) }
         })
         .collect()
@@ -115,8 +118,9 @@ impl<'d, 'i> Table<'d, 'i> {
     }
 
     fn take(&self, key: &str) -> Option<&'d Spanned<DeValue<'i>>> {
-        self.taken.borrow_mut().insert(key.to_owned());
-        self.table.get(key)
+        let found = self.table.get_key_value(key);
+        self.taken.borrow_mut().push(found.map_or_else(|| Cow::Owned(key.to_owned()), |(key, _)| Cow::Borrowed(key.get_ref().as_ref())));
+        found.map(|(_, value)| value)
     }
 
     /// Reports that `key` is required and absent.
@@ -392,7 +396,8 @@ impl<'d, 'i> Table<'d, 'i> {
     /// Reports every key that nobody took, with the nearest known one.
     pub fn finish(self) {
         let taken = self.taken.borrow();
-        for key in self.table.keys().filter(|key| !taken.contains(key.get_ref().as_ref())) {
+        for key in self.table.keys().filter(|key| !taken.iter().any(|known| *known == *key.get_ref())) {
+            let taken: BTreeSet<&str> = taken.iter().map(AsRef::as_ref).collect();
             let written = key.get_ref();
             let near = taken.iter().map(|known| (distance(known, written), known)).min().filter(|(far, _)| *far <= 2 + written.len() / 6);
             let help = match near {

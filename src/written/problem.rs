@@ -89,17 +89,17 @@ impl Problems {
 
 /// Where the lines of a text begin: found once, so that places in a file of a hundred thousand grants stay cheap.
 #[derive(Debug)]
-pub(super) struct Lines(Vec<usize>);
+pub struct Lines(Vec<usize>);
 
 impl Lines {
     /// Those of `text`.
-    pub(super) fn of(text: &str) -> Self {
+    pub fn of(text: &str) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         Self(std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect())
     }
 
     /// Line and column of a byte offset.
-    pub(super) fn place(&self, file: &Arc<str>, text: &str, offset: usize) -> Place {
+    pub fn place(&self, file: &Arc<str>, text: &str, offset: usize) -> Place {
         let mut offset = offset.min(text.len());
         while !text.is_char_boundary(offset) {
             offset -= 1;

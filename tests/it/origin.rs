@@ -57,8 +57,9 @@ async fn answers_that_break_off_never_pass_for_whole() {
     let world = World::new();
     let gateway = world.serve();
     let token = world.housing();
-    for script in ["cut", "close", "drop", "slow-content", "redirect"] {
-        let answer = odd(&gateway, &gateway.client(), &token, script).await;
+    let scripts = ["cut", "close", "drop", "slow-content", "redirect"];
+    for (speak, script) in [Speak::Http1, Speak::Http2].into_iter().flat_map(|speak| scripts.map(|script| (speak, script))) {
+        let answer = odd(&gateway, &gateway.client().speaking(speak), &token, script).await;
         assert!((502..=504).contains(&answer.status) || (answer.status == 302 && script == "redirect"), "{script}: {answer:?}");
         let problem: Value = serde_json::from_slice(&answer.content).unwrap();
         assert!(
@@ -87,11 +88,14 @@ async fn fields_of_the_origin_stay_behind_and_unsafe_calls_wait_for_the_record()
     let world = World::new();
     let gateway = world.serve();
     let token = world.housing();
-    // The client itself fails at any field that the contract does not know.
-    let answer = odd(&gateway, &gateway.client(), &token, "fields").await;
-    assert_eq!(answer.shared(), json!({"data": [{"value": "seen"}]}));
-    assert!(!format!("{answer:?}").contains(SECRET));
-    world.scripted.arrival().await;
+    for speak in [Speak::Http1, Speak::Http2] {
+        // The client itself fails at any field that the contract does not know.
+        let answer = odd(&gateway, &gateway.client().speaking(speak), &token, "fields").await;
+        assert_eq!(answer.shared(), json!({"data": [{"value": "seen"}]}));
+        assert_eq!(answer.field("cache-control"), "private, no-store");
+        assert!(!format!("{answer:?}").contains(SECRET));
+        world.scripted.arrival().await;
+    }
     let answer = gateway.ask("POST", "/odd/plain").token(&world.housing()).purpose("housing").json("{\"a\":1}").send().await;
     assert_eq!(answer.shared()["data"][0]["value"], "seen");
     assert!(world.scripted.arrival().await.starts_with("POST /odd/plain"));

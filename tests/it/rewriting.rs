@@ -93,6 +93,20 @@ async fn small_answers_that_lie_about_their_length_fail_before_the_head() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_ends_where_a_record_does_is_not_the_whole() {
+    let world = World::new();
+    let gateway = world.serve();
+    for speak in [Speak::Http1, Speak::Http2] {
+        for path in ["/lines/lines-cut", "/lines/lines-chunks-cut", "/table/table-cut", "/table/table-chunks-cut", "/table/table-close"] {
+            let answer = get(&gateway, &world, speak, "GET", path).await;
+            let problem = answer.refused(502, "disclosure_failed");
+            let entry = tokio::task::block_in_place(|| settled(&world, problem["entry"].as_u64().unwrap()));
+            assert_eq!((&entry["outcome"], &entry["bytes"], &entry["items"]), (&json!("failed"), &json!(0), &json!({})), "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lines_and_tables_go_through_the_same_plan() {
     let world = World::new();
     let gateway = world.serve();
@@ -107,6 +121,16 @@ async fn lines_and_tables_go_through_the_same_plan() {
         assert_eq!(answer.content, "value,id_number\r\n\"a,b\",990102********1234\r\nc,\r\n");
         let entry = tokio::task::block_in_place(|| settled(&world, answer.receipt().index));
         assert_eq!((&entry["records"], &entry["items"]), (&json!(2), &json!({"value": {"reveal": 2}, "id_number": {"mask": 1}})));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_number_is_not_the_number() {
+    let world = World::new();
+    let gateway = world.serve();
+    for speak in [Speak::Http1, Speak::Http2] {
+        assert_eq!(get(&gateway, &world, speak, "GET", "/number/number").await.shared(), 12);
+        get(&gateway, &world, speak, "GET", "/number/number-close").await.refused(502, "disclosure_failed");
     }
 }
 
@@ -136,7 +160,11 @@ async fn parts_unchanged_answers_and_codings_are_refused() {
             let client = gateway.client().speaking(speak);
             let ask = gateway.ask("GET", &format!("/rows/{script}")).by(&client).purpose("housing").token(&world.housing());
             let ask = ask.field("range", "bytes=0-9").field("if-none-match", "\"x\"").field("accept-encoding", "gzip, br, zstd");
+            let ask = ask.field("if-modified-since", "Thu, 01 Jan 2026 00:00:00 GMT").field("if-range", "\"x\"");
             let answer = ask.send().await;
+            let asked = world.scripted.fields();
+            assert!(asked.contains(&"accept-encoding: identity".to_owned()), "{asked:?}");
+            assert!(!asked.iter().any(|field| field.starts_with("range") || field.starts_with("if-")), "{asked:?}");
             answer.refused(502, "disclosure_failed");
             assert!(!format!("{answer:?}").contains(SECRET), "{script}: {answer:?}");
         }

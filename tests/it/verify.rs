@@ -231,7 +231,7 @@ async fn one_person_is_not_tried_without_end() {
         answered(&call("99010219900101000x", status).await, false);
     }
     // The same person, however the number is written.
-    for number in ["99010219900101000X", " 99010219900101000ｘ"] {
+    for number in ["99010219900101000X", " 99010219900101000ｘ", "990102-19900101-000x", "9901021990\u{200b}0101000x\u{feff}"] {
         let answer = call(number, "d").await;
         let problem = answer.refused(429, "rate_limited");
         let wait: u64 = answer.field("retry-after").parse().unwrap();

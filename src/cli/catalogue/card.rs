@@ -125,7 +125,7 @@ fn matrix(resource: &Resource, grant: Option<&Grant>, lang: Lang) -> Vec<String>
 }
 
 fn mark(resource: &Resource, item: &Item, grant: Option<&Grant>, form: Form) -> String {
-    let listed = grant.is_some_and(|grant| grant.forms(&resource.id, &item.name).is_some_and(|forms| forms.contains(&form)));
+    let listed = grant.is_some_and(|grant| grant.forms(&resource.id, &item.name).is_some_and(|forms| forms.contains(form)));
     match (&item.mask, form) {
         _ if !listed => NONE.to_owned(),
         (Some(preset), Form::Mask) => format!("✓ {}", preset.name()),
@@ -139,10 +139,10 @@ fn approvals(grant: &Grant, lang: Lang) -> Vec<String> {
         for approval in grant.approvals.iter().filter(|approval| approval.side == side) {
             columns.row([
                 words::side(side, lang).to_owned(),
-                approval.name.clone(),
-                approval.post.clone(),
+                approval.name.to_string(),
+                approval.post.to_string(),
                 approval.date.to_string(),
-                approval.document.clone(),
+                approval.document.to_string(),
                 words::pick(("签字：____________", "signed: ____________"), lang).to_owned(),
             ]);
         }
@@ -158,10 +158,10 @@ fn grant_json(grant: &Grant, resource: &Resource) -> Value {
     let approvals = grant.approvals.iter().map(|approval| {
         json!({
             "side": words::side(approval.side, Lang::En),
-            "name": approval.name,
-            "post": approval.post,
+            "name": &*approval.name,
+            "post": &*approval.post,
             "date": approval.date.to_string(),
-            "document": approval.document,
+            "document": &*approval.document,
         })
     });
     json!({
@@ -178,8 +178,8 @@ fn grant_json(grant: &Grant, resource: &Resource) -> Value {
             "records_per_day": grant.quota.records_per_day,
             "records_per_call": grant.quota.records_per_call,
         },
-        "application": grant.application,
-        "legal_basis": grant.legal_basis,
+        "application": &*grant.application,
+        "legal_basis": &*grant.legal_basis,
         "mode": words::mode_name(grant.mode),
         "valid_from": grant.valid_from.to_string(),
         "valid_until": grant.valid_until.to_string(),

@@ -226,7 +226,7 @@ fn unused_grants(config: &Config, scope: &Scope, settings: &Settings) -> Result<
             status.into(),
             grant.valid_from.to_string().into(),
             grant.valid_until.to_string().into(),
-            grant.application.as_str().into(),
+            grant.application.to_string().into(),
         ]
     });
     print(&columns, rows, settings)

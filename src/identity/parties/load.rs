@@ -7,12 +7,22 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::{CertificateRule, Certificates, Department, Parties, Region, Requester, parent_by_code};
+use crate::cores::on_every_core;
 use crate::lang::Text;
-use crate::written::{Document, Place, Placed, Problems, Table, is_id, nearest};
+use crate::written::{Document, Place, Placed, Problems, Table, is_id, nearest, parts};
 
 const DEFAULT_TIME_ZONE: &str = "Asia/Shanghai";
 /// Access levels run beside the grades of general data, 1 to 4; 0 reaches none of them.
 const CLEARANCES: std::ops::RangeInclusive<i64> = 0..=4;
+
+/// One of the `[[requesters]]`.
+struct Read {
+    id: Option<Placed<Arc<str>>>,
+    roles: BTreeSet<Arc<str>>,
+    certificate: Option<Placed<CertificateRule>>,
+    /// None: without an id, or of no registered department.
+    requester: Option<Arc<Requester>>,
+}
 
 impl Parties {
     /// Reads the three files, each as name and text. Regions are optional: without them they are known by their codes.
@@ -40,7 +50,7 @@ impl Parties {
             None => missing_file("departments.toml", problems),
         }
         match requesters {
-            Some((file, text)) => parties.read_requesters(Document::parse(file, text, problems).root(problems)),
+            Some((file, text)) => parties.read_requesters(file, text, problems),
             None => missing_file("requesters.toml", problems),
         }
         if !parties.regions_registered {
@@ -85,35 +95,56 @@ impl Parties {
         root.finish();
     }
 
-    fn read_requesters(&mut self, root: Table<'_, '_>) {
-        for table in root.tables("requesters") {
-            let id = table.id("id");
-            let department = table.id("department").and_then(|id| self.department(&table, &id));
-            let mut serves = Vec::new();
-            for served in table.strings("serves") {
-                let served = Placed { value: served.value.into(), place: served.place };
-                serves.extend(self.department(&table, &served));
-            }
-            let name = table.text("name").unwrap_or_default();
-            let clearance = table.opt_integer("clearance", CLEARANCES).unwrap_or_default();
-            let own_roles = roles(&table);
-            let certificate = table.opt_parsed("certificate", certificate_rule);
-            let suspended = table.choice("status", &[("active", false), ("suspended", true)]).unwrap_or(true);
-            self.roles.extend(own_roles.iter().cloned());
-            let id = id.filter(|id| is_new(&table, id, &self.requesters));
-            if let (Some(id), Some(department)) = (id, department) {
-                let rule = certificate.as_ref().map(|rule| rule.value.clone());
-                let requester =
-                    Requester { id: id.value.clone(), department, serves, name, clearance, roles: own_roles, certificate: rule, suspended };
-                let requester = Arc::new(requester);
-                if let Some(rule) = certificate {
-                    self.certificates.add(&table, rule, &requester);
-                }
-                self.requesters.insert(id.value, Placed { value: requester, place: id.place });
-            }
-            table.finish();
+    /// In parts on every core; what looks at two requesters at once comes afterwards, in the order of the file.
+    fn read_requesters(&mut self, file: &str, text: &str, problems: &Problems) {
+        let file = Arc::from(file);
+        let parts = on_every_core(&parts(text, "requesters"), |part| {
+            let problems = Problems::default();
+            let document = Document::part(&file, part, &problems);
+            let root = document.root(&problems);
+            let read: Vec<_> = root.tables("requesters").into_iter().map(|table| self.requester(table)).collect();
+            root.finish();
+            (read, problems.into_parts())
+        });
+        for (read, (errors, warnings)) in parts {
+            problems.add(errors, warnings);
+            read.into_iter().for_each(|read| self.add_requester(read, problems));
         }
-        root.finish();
+    }
+
+    fn requester(&self, table: Table<'_, '_>) -> Read {
+        let id = table.id("id");
+        let department = table.id("department").and_then(|id| self.department(&table, &id));
+        let mut serves = Vec::new();
+        for served in table.strings("serves") {
+            let served = Placed { value: served.value.into(), place: served.place };
+            serves.extend(self.department(&table, &served));
+        }
+        let name = table.text("name").unwrap_or_default();
+        let clearance = table.opt_integer("clearance", CLEARANCES).unwrap_or_default();
+        let roles = roles(&table);
+        let certificate = table.opt_parsed("certificate", certificate_rule);
+        let suspended = table.choice("status", &[("active", false), ("suspended", true)]).unwrap_or(true);
+        table.finish();
+        let rule = certificate.as_ref().map(|rule| rule.value.clone());
+        let requester = id.as_ref().zip(department).map(|(id, department)| {
+            let (id, roles) = (id.value.clone(), roles.clone());
+            Arc::new(Requester { id, department, serves, name, clearance, roles, certificate: rule, suspended })
+        });
+        Read { id, roles, certificate, requester }
+    }
+
+    fn add_requester(&mut self, Read { id, roles, certificate, requester }: Read, problems: &Problems) {
+        self.roles.extend(roles);
+        let Some(Placed { value: id, place }) = id else { return };
+        if self.requesters.contains_key(&id) {
+            return report_twice(&id, &place, problems);
+        }
+        let Some(requester) = requester else { return };
+        if let Some(rule) = certificate {
+            self.certificates.add(rule, &requester, problems);
+        }
+        self.requesters.insert(id, Placed { value: requester, place });
     }
 
     fn department(&self, table: &Table<'_, '_>, id: &Placed<Arc<str>>) -> Option<Arc<Department>> {
@@ -140,7 +171,7 @@ impl Parties {
 
 impl Certificates {
     /// A certificate names one requester, or nobody could tell who calls.
-    fn add(&mut self, table: &Table<'_, '_>, rule: Placed<CertificateRule>, requester: &Arc<Requester>) {
+    fn add(&mut self, rule: Placed<CertificateRule>, requester: &Arc<Requester>, problems: &Problems) {
         let before = match rule.value {
             CertificateRule::Fingerprint(fingerprint) => self.fingerprints.insert(fingerprint, requester.clone()),
             CertificateRule::CommonName(name) => self.names.insert(name, requester.clone()),
@@ -150,7 +181,7 @@ impl Certificates {
                 format!("该证书已由需求系统 `{}` 登记", before.id),
                 format!("this certificate is already registered by requester `{}`", before.id),
             );
-            table.problems().error(&rule.place, "duplicate_certificate", message, None);
+            problems.error(&rule.place, "duplicate_certificate", message, None);
         }
     }
 }
@@ -184,10 +215,14 @@ fn missing_file(file: &str, problems: &Problems) {
 fn is_new<T>(table: &Table<'_, '_>, id: &Placed<Arc<str>>, known: &HashMap<Arc<str>, T>) -> bool {
     let new = !known.contains_key(&id.value);
     if !new {
-        let message = Text::new(format!("标识 `{}` 重复登记", id.value), format!("`{}` is registered twice", id.value));
-        table.problems().error(&id.place, "duplicate_id", message, None);
+        report_twice(&id.value, &id.place, table.problems());
     }
     new
+}
+
+fn report_twice(id: &str, place: &Place, problems: &Problems) {
+    let message = Text::new(format!("标识 `{id}` 重复登记"), format!("`{id}` is registered twice"));
+    problems.error(place, "duplicate_id", message, None);
 }
 
 fn dangling<'k>(

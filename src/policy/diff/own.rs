@@ -103,7 +103,7 @@ impl<'a> Pair<'a> {
 
     /// Visits every answer that differs; how many calls were asked about, and whether these were all.
     fn visit(&self, visit: &mut dyn FnMut(&Differs<'_>)) -> (usize, bool) {
-        let policies = [self.from, self.to].map(|side| side.policies.index.policies());
+        let policies = [self.from, self.to].map(|side| side.policies.rules.index.policies());
         let values = Values::of(policies.into_iter().flatten());
         let [old, new] = [self.from, self.to].map(|side| Reach { world: side.world, at: self.at });
         let mut calls = 0;
@@ -191,7 +191,7 @@ impl<'a> Asked<'a> {
     /// What this side allows. A call that is not bound, and one on which a policy errs, is allowed nothing.
     fn allowed(&self, chosen: &Chosen) -> BTreeMap<Question, bool> {
         let policies = self.side.policies;
-        let asked = self.as_call(chosen, |call, _, _| answers(policies, &policies.index, call).unwrap_or_default());
+        let asked = self.as_call(chosen, |call, _, _| answers(policies, &policies.rules.index, call).unwrap_or_default());
         asked.into_iter().flatten().map(|answer| ((answer.action, answer.item), answer.allowed)).collect()
     }
 

@@ -55,12 +55,12 @@ fn one(pair: &Pair<'_>, changes: &Policywise, session: &mut Session, environment
 fn compile<'a>(pair: &Pair<'a>, environment: &Environment) -> Result<Both<'a>, Text> {
     let (old, new) = (pair.from.policies, pair.to.policies);
     let set = |policies: &[Policy]| PolicySet::from_policies(policies.iter().cloned()).map_err(|error| unfit(&error));
-    let (from, to) = (set(old.index.policies())?, set(new.index.policies())?);
+    let (from, to) = (set(old.rules.index.policies())?, set(new.rules.index.policies())?);
     let under = |schema: &'a Schema| {
         let compile = |set: &PolicySet| CompiledPolicySet::compile(set, &environment.types, schema).map_err(|error| unfit(&error));
         Ok(Both { schema, from: compile(&from)?, to: compile(&to)? })
     };
-    under(&new.schema).or_else(|why: Text| under(&old.schema).map_err(|_: Text| why))
+    under(&new.rules.schema).or_else(|why: Text| under(&old.rules.schema).map_err(|_: Text| why))
 }
 
 /// A request that only one of the versions allows, which both versions' policies confirm.
@@ -77,8 +77,8 @@ fn direction(
     let read = read(both.schema, &model)?;
     let (denying, allowing) = if wider { (pair.from, pair.to) } else { (pair.to, pair.from) };
     let set = |policies: &[Policy]| PolicySet::from_policies(policies.iter().cloned()).map_err(|error| unfit(&error));
-    let policies = read.allowed_by(&set(allowing.policies.index.policies())?)?;
-    if read.passes(&set(denying.policies.index.policies())?) {
+    let policies = read.allowed_by(&set(allowing.policies.rules.index.policies())?)?;
+    if read.passes(&set(denying.policies.rules.index.policies())?) {
         return Err(Text::new("求解器的反例未得到策略引擎证实", "the authorizer does not confirm the solver's counterexample"));
     }
     let call = pair.find(environment.name, wider);
@@ -91,7 +91,7 @@ fn never_err(pair: &Pair<'_>, changes: &Policywise, schema: &Schema, session: &m
         let id = policy.id().to_string();
         [&changes.added, &changes.removed, &changes.changed].into_iter().flatten().any(|touched| **touched == *id)
     };
-    let sides = [pair.from, pair.to].map(|side| side.policies.index.policies());
+    let sides = [pair.from, pair.to].map(|side| side.policies.rules.index.policies());
     for policy in sides.into_iter().flatten().filter(touched) {
         let compiled = CompiledPolicy::compile(policy, &environment.types, schema).map_err(|error| unfit(&error))?;
         if !session.ask(async |compiler| compiler.check_never_errors_opt(&compiled).await)? {

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::literals::Literals;
 use crate::catalogue::Kind;
-use crate::disclosure::Form;
+use crate::disclosure::{Form, FormSet};
 use crate::identity::parties::Requester;
 use crate::policy::decide::Judge;
 use crate::policy::supposed::{Refused, Supposed, state};
@@ -310,10 +310,10 @@ impl Search<'_> {
         }
         for item in &resource.items {
             let id: Arc<str> = super::item_id(&resource.id, &item.name).into();
-            let listed = |form: &Form| grant.items.get(&id).is_some_and(|forms| forms.contains(form));
+            let listed = |form: &Form| grant.items.get(&id).is_some_and(|forms| forms.contains(*form));
             for &form in forms.iter().filter(|form| !listed(form)) {
                 attempt("grant.items", ("", &format!("{} = {}", item.name, form.name())), &|changed| {
-                    changed.items.entry(id.clone()).or_default().insert(form);
+                    Arc::make_mut(&mut changed.items).entry(id.clone()).or_default().insert(form);
                 });
             }
         }
@@ -332,20 +332,21 @@ impl Search<'_> {
 
     fn new_grant(&self, scenario: &Scenario) -> Grant {
         let (requester, resource) = (&self.supposed.requester, &self.supposed.resource);
-        let forms: BTreeSet<Form> = Form::SHOWN.into_iter().chain([Form::Compare]).collect();
+        let forms: FormSet = Form::SHOWN.into_iter().chain([Form::Compare]).collect();
         let other = (self.supposed.department.id != requester.department.id).then(|| self.supposed.department.id.clone());
         let today = self.supposed.time.to_zoned_datetime(self.world.parties.time_zone.clone()).date();
+        let items = resource.items.iter().map(|item| (super::item_id(&resource.id, &item.name).into(), forms));
         Grant {
             id: "new-grant".into(),
             holder: Holder { requester: Some(requester.id.clone()), department: other },
             resource: ResourcePattern::One(resource.id.clone()),
             scenario: scenario.id.clone(),
             kinds: [Kind::Query, Kind::Verify, Kind::Bulk].into(),
-            items: resource.items.iter().map(|item| (super::item_id(&resource.id, &item.name).into(), forms.clone())).collect(),
+            items: Arc::new(items.collect()),
             regions: Vec::new(),
             quota: Quota::default(),
-            application: String::new(),
-            legal_basis: String::new(),
+            application: Arc::default(),
+            legal_basis: Arc::default(),
             mode: resource.mode,
             valid_from: today,
             valid_until: today,

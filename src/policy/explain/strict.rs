@@ -119,7 +119,7 @@ impl Policies {
     /// The resource's published condition that the policy quotes in `@condition`; several are parted by `;`.
     fn published(&self, ground: &Ground, resource: &Resource) -> Option<String> {
         let Ground::Policy(id) = ground else { return None };
-        let known = self.known.values().find(|known| known.id == *id)?;
+        let known = self.rules.known.values().find(|known| known.id == *id)?;
         let quoted = known.condition.as_deref()?.split(';').map(str::trim);
         quoted.filter_map(|quoted| resource.conditions.iter().find(|published| *published == quoted)).next().cloned()
     }

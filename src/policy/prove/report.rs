@@ -9,7 +9,7 @@ use crate::lang::Text;
 impl Study<'_> {
     /// Gathers the answers, which stand in the order of their questions.
     pub(super) fn report(&self, solver: Result<String, Text>, questions: &[Question], answers: Vec<Answer>) -> Report {
-        let never = self.policies.invariants.iter();
+        let never = self.policies.rules.invariants.iter();
         let mut properties: Vec<Property> = never.map(|never| open(&never.id, Claim::Never, &never.place)).collect();
         let mut errs = Vec::with_capacity(self.all.len());
         let (mut hints, mut unsaid, mut dead) = (Vec::new(), 0, false);

@@ -70,8 +70,8 @@ pub(super) struct Study<'a> {
 
 impl<'a> Study<'a> {
     pub(super) fn new(policies: &'a Policies, world: World<'a>, options: &'a Options<'a>) -> Self {
-        let (all, environments) = (policies.index.policies(), environments());
-        let relevant = all.iter().map(|policy| relevant(policy, &environments, &policies.schema)).collect();
+        let (all, environments) = (policies.rules.index.policies(), environments());
+        let relevant = all.iter().map(|policy| relevant(policy, &environments, &policies.rules.schema)).collect();
         let whole = PolicySet::from_policies(all.iter().cloned()).map_err(|error| unfit(&error));
         let reach = Reach { world, at: options.at };
         Self { options, policies, all, whole, environments, relevant, compiled: Mutex::default(), reach }
@@ -81,9 +81,9 @@ impl<'a> Study<'a> {
     pub(super) fn questions(&self) -> Vec<Question> {
         let asked = |id: &str| self.options.only.is_none_or(|only| only == id);
         let mut questions = Vec::new();
-        for (invariant, never) in self.policies.invariants.iter().enumerate().filter(|(_, never)| asked(&never.id)) {
+        for (invariant, never) in self.policies.rules.invariants.iter().enumerate().filter(|(_, never)| asked(&never.id)) {
             questions.push(Question::Describes { invariant });
-            let environments = relevant(&never.policy, &self.environments, &self.policies.schema);
+            let environments = relevant(&never.policy, &self.environments, &self.policies.rules.schema);
             questions.extend(environments.into_iter().map(|environment| Question::Never { invariant, environment }));
         }
         let policies = || (0..self.all.len()).filter(|number| self.known(*number).is_some_and(|known| asked(&known.id)));
@@ -111,7 +111,7 @@ impl<'a> Study<'a> {
             // What no solver decided may still be seen in a call of the control folder.
             (Said::Unknown(why), Question::Never { invariant, environment }) => {
                 let name = self.environments[environment].name;
-                let found = self.reach.find(self.policies, &self.policies.invariants[invariant].policy, name);
+                let found = self.reach.find(self.policies, &self.policies.rules.invariants[invariant].policy, name);
                 found.map_or(Said::Unknown(why), |call| Said::Refuted(Box::new(Counterexample::of_call(name, call))))
             }
             (said, _) => said,
@@ -119,14 +119,14 @@ impl<'a> Study<'a> {
     }
 
     fn never(&self, session: &mut Session, invariant: usize, environment: usize) -> Result<Said, Text> {
-        let never = &self.policies.invariants[invariant].policy;
+        let never = &self.policies.rules.invariants[invariant].policy;
         let (name, types) = (self.environments[environment].name, &self.environments[environment].types);
         let against = self.compiled(environment, |_, policy| overlap(policy, never))?;
-        let compiled = CompiledPolicy::compile(never, types, &self.policies.schema).map_err(|error| unfit(&error))?;
+        let compiled = CompiledPolicy::compile(never, types, &self.policies.rules.schema).map_err(|error| unfit(&error))?;
         let compiled = compiled.into_compiled_policyset();
         let found = session.ask(async |compiler| compiler.check_disjoint_with_counterexample_opt(&against, &compiled).await)?;
         let Some(model) = found else { return Ok(Said::Yes) };
-        let read = witness::read(&self.policies.schema, &model)?;
+        let read = witness::read(&self.policies.rules.schema, &model)?;
         let described = PolicySet::from_policies([never.clone()]).map_err(|error| unfit(&error))?;
         let policies = read.allowed_by(self.whole.as_ref().map_err(Clone::clone)?)?;
         read.allowed_by(&described)?;
@@ -135,13 +135,13 @@ impl<'a> Study<'a> {
     }
 
     fn describes(&self, session: &mut Session, invariant: usize) -> Result<Said, Text> {
-        let never = &self.policies.invariants[invariant].policy;
-        let empty = self.never_matches(session, never, &relevant(never, &self.environments, &self.policies.schema))?;
+        let never = &self.policies.rules.invariants[invariant].policy;
+        let empty = self.never_matches(session, never, &relevant(never, &self.environments, &self.policies.rules.schema))?;
         Ok(if empty { Said::No } else { Said::Yes })
     }
 
     fn never_errs(&self, session: &mut Session, number: usize) -> Result<Said, Text> {
-        let (policy, schema) = (&self.all[number], &self.policies.schema);
+        let (policy, schema) = (&self.all[number], &self.policies.rules.schema);
         for environment in self.admitted(policy)? {
             let Environment { name, types } = &self.environments[environment];
             let compiled = CompiledPolicy::compile(policy, types, schema).map_err(|error| unfit(&error))?;
@@ -180,7 +180,7 @@ impl<'a> Study<'a> {
     fn never_matches(&self, session: &mut Session, policy: &Policy, environments: &[usize]) -> Result<bool, Text> {
         for &environment in environments {
             let types = &self.environments[environment].types;
-            let compiled = CompiledPolicy::compile(policy, types, &self.policies.schema).map_err(|error| unfit(&error))?;
+            let compiled = CompiledPolicy::compile(policy, types, &self.policies.rules.schema).map_err(|error| unfit(&error))?;
             if !session.ask(async |compiler| compiler.check_never_matches_opt(&compiled).await)? {
                 return Ok(false);
             }
@@ -190,7 +190,7 @@ impl<'a> Study<'a> {
 
     /// The environments in which the policy's scope lets it be evaluated.
     fn admitted(&self, policy: &Policy) -> Result<Vec<usize>, Text> {
-        let hierarchy: Entities = self.policies.schema.action_entities().map_err(|error| unfit(&error))?;
+        let hierarchy: Entities = self.policies.rules.schema.action_entities().map_err(|error| unfit(&error))?;
         let constraint = policy.action_constraint();
         let environments = self.environments.iter().enumerate();
         Ok(environments.filter(|(_, one)| admits(&constraint, one.types.action(), &hierarchy)).map(|(number, _)| number).collect())
@@ -219,11 +219,11 @@ impl<'a> Study<'a> {
     fn compile_these(&self, environment: usize, numbers: &[usize]) -> Result<CompiledPolicySet, Text> {
         let chosen = numbers.iter().map(|&number| self.all[number].clone());
         let set = PolicySet::from_policies(chosen).map_err(|error| unfit(&error))?;
-        CompiledPolicySet::compile(&set, &self.environments[environment].types, &self.policies.schema).map_err(|error| unfit(&error))
+        CompiledPolicySet::compile(&set, &self.environments[environment].types, &self.policies.rules.schema).map_err(|error| unfit(&error))
     }
 
     pub(super) fn known(&self, number: usize) -> Option<&'a Known> {
-        self.policies.known.get(self.all[number].id())
+        self.policies.rules.known.get(self.all[number].id())
     }
 }
 

@@ -98,7 +98,7 @@ impl Bench {
     fn new() -> Self {
         let folder = Folder::shipped();
         let (schema, _) = Schema::from_cedarschema_str(&sources().schema.1).unwrap();
-        let registered = Registered::build(folder.world(), &schema).unwrap();
+        let registered = Registered::build(folder.world(), &schema, std::iter::empty()).unwrap();
         Self { folder, schema, registered, authorizer: Authorizer::new() }
     }
 
@@ -108,7 +108,7 @@ impl Bench {
             (0..).zip(texts).map(|(n, text): (u32, _)| Policy::parse(Some(PolicyId::new(format!("p{n}"))), text).unwrap()).collect();
         let all = PolicySet::from_policies(policies.clone()).unwrap();
         let named: Vec<EntityUid> = policies.iter().flat_map(Policy::entity_literals).collect();
-        let index = Index::new(policies, &self.schema).unwrap();
+        let index = Index::of(policies, &self.schema).unwrap();
         let (mut subject, target, circumstances) = (self.folder.subject(who.requester, 0), self.folder.target(who.resource), plain());
         subject.department = self.folder.parties.departments[who.department].clone();
         subject.roles.extend(who.auditor.then(|| "auditor".into()));

@@ -61,7 +61,7 @@ impl Folder {
     /// Loads; the problems come back where there are any.
     pub(in crate::policy) fn load(&self, sources: &Sources) -> Result<Policies, Vec<Problem>> {
         let problems = Problems::default();
-        let policies = Policies::load(sources, self.world(), &problems);
+        let policies = Policies::load(sources, self.world(), None, &problems);
         policies.ok_or_else(|| problems.into_parts().0)
     }
 

@@ -1,20 +1,16 @@
 //! Reads `grants/*.toml`: large files in parts, on every core, and only those that changed since the snapshot before.
 
 use std::collections::{BTreeMap, HashMap};
-use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
 
 use super::super::{Grant, ResourcePattern, Scenario};
 use super::grant::Reading;
 use super::report_twice;
+use crate::cores::on_every_core;
 use crate::identity::parties::Parties;
-use crate::written::{Document, Problem, Problems};
-
-/// A file is read in parts of about this many bytes, so that no large one is held parsed as a whole.
-const PART: usize = 64 << 10;
+use crate::written::{Document, Part, Problem, Problems, parts};
 
 /// SHA-256 of something that was read.
 type Digest = [u8; 32];
@@ -33,13 +29,6 @@ struct File {
     digest: Digest,
     grants: Vec<Arc<Grant>>,
     warnings: Vec<Problem>,
-}
-
-/// A part of a file, by the number of its file.
-struct Part<'t> {
-    file: usize,
-    text: &'t str,
-    above: u32,
 }
 
 /// What reading a part gave: grants, errors, warnings.
@@ -105,10 +94,11 @@ pub(super) fn read<S: AsRef<str> + Sync>(
         }
     });
     let changed = files.iter().zip(texts).enumerate().filter(|(_, ((_, _, known), _))| !known);
-    let parts: Vec<Part<'_>> = changed.flat_map(|(number, (_, (_, text)))| parts(number, text.as_ref())).collect();
-    let outcomes = on_every_core(&parts, |part| files.get(part.file).map(|(name, ..)| read_part(name, part, reading)));
-    for (part, outcome) in parts.iter().zip(outcomes) {
-        if let (Some((grants, errors, warnings)), Some((_, file, _))) = (outcome, files.get_mut(part.file)) {
+    let cut = |(number, text)| parts(text, "grants").into_iter().map(move |part| (number, part));
+    let parts: Vec<(usize, Part<'_>)> = changed.map(|(number, (_, (_, text)))| (number, text.as_ref())).flat_map(cut).collect();
+    let outcomes = on_every_core(&parts, |(number, part)| files.get(*number).map(|(name, ..)| read_part(name, part, reading)));
+    for ((number, _), outcome) in parts.iter().zip(outcomes) {
+        if let (Some((grants, errors, warnings)), Some((_, file, _))) = (outcome, files.get_mut(*number)) {
             file.grants.extend(grants);
             file.warnings.extend(warnings);
             problems.add(errors, Vec::new());
@@ -135,86 +125,12 @@ fn digest_of(text: &str) -> Digest {
     bytes
 }
 
-/// Cuts before `[[grants]]` at the start of a line. A file with multi-line strings, which could hold such a line, stays
-/// whole.
-fn parts(file: usize, text: &str) -> Vec<Part<'_>> {
-    const HEADER: &str = "\n[[grants]]";
-    let (mut parts, mut rest, mut above) = (Vec::new(), text, 0);
-    let cuttable = !text.contains("\"\"\"") && !text.contains("'''");
-    while cuttable && let Some(tail) = rest.as_bytes().get(PART..) {
-        let found = tail.windows(HEADER.len()).position(|window| window == HEADER.as_bytes());
-        // The line feed ends the part before; the header is ASCII, so that the cut lies between characters.
-        let Some((part, after)) = found.and_then(|at| rest.split_at_checked(PART + at + 1)) else { break };
-        parts.push(Part { file, text: part, above });
-        above += u32::try_from(part.bytes().filter(|byte| *byte == b'\n').count()).unwrap_or(u32::MAX);
-        rest = after;
-    }
-    parts.push(Part { file, text: rest, above });
-    parts
-}
-
 fn read_part(file: &Arc<str>, part: &Part<'_>, reading: &Reading<'_>) -> Outcome {
     let problems = Problems::default();
-    let document = Document::part(file, part.text, part.above, &problems);
+    let document = Document::part(file, part, &problems);
     let root = document.root(&problems);
     let grants = root.tables("grants").into_iter().filter_map(|table| reading.read(table).map(Arc::new)).collect();
     root.finish();
     let (errors, warnings) = problems.into_parts();
     (grants, errors, warnings)
-}
-
-/// `work` for each of `all`, in order, by as many threads as there are cores.
-fn on_every_core<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(all.len());
-    if threads < 2 {
-        return all.iter().map(work).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let run = || {
-        let mut done = Vec::new();
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(one) = all.get(number) else { return done };
-            done.push((number, work(one)));
-        }
-    };
-    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
-        let mut done = run();
-        for other in others {
-            // A panic goes on in whoever asked, as it would without threads.
-            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    });
-    done.sort_unstable_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, result)| result).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_the_text_and_begin_at_grants() {
-        let text: String = (0..4000).map(|n| format!("[[grants]]\nid = \"g-{n}\" # [[grants]]\n  [[grants]] \n")).collect();
-        let cut = parts(0, &text);
-        assert!(cut.len() > 1);
-        assert_eq!(cut.iter().map(|part| part.text).collect::<String>(), text);
-        let mut lines = 0;
-        for part in &cut {
-            assert!(part.text.starts_with("[[grants]]\nid"));
-            assert_eq!(part.above, lines);
-            lines += u32::try_from(part.text.lines().count()).unwrap();
-        }
-        assert_eq!(parts(0, &format!("{text}x = \"\"\"\n\"\"\"")).len(), 1);
-        assert_eq!(parts(0, "").len(), 1);
-    }
-
-    #[test]
-    fn work_comes_back_in_order() {
-        let all: Vec<usize> = (0..1000).collect();
-        assert_eq!(on_every_core(&all, |number| number * 2), (0..1000).map(|number| number * 2).collect::<Vec<_>>());
-        assert!(on_every_core(&[0_u8; 0], |byte| *byte).is_empty());
-    }
 }

@@ -1,12 +1,14 @@
 //! Reads one of the `[[grants]]`. There may be a hundred thousand, so nothing here looks at two grants at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::borrow::Borrow;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::super::{Approval, Grant, GrantStatus, Holder, Quota, ResourcePattern, Scenario, Side};
+use super::super::{Approval, Grant, GrantStatus, Holder, Items, Quota, ResourcePattern, Scenario, Side};
 use super::{dangling, department, kinds, pattern, validity};
 use crate::catalogue::{Catalogue, Item, Kind, Mode, Operation, Resource, Sharing, SubjectSource};
-use crate::disclosure::Form;
+use crate::disclosure::{Form, FormSet};
 use crate::identity::parties::Parties;
 use crate::lang::Text;
 use crate::written::{Placed, Problems, Table, is_region, nearest, units};
@@ -19,9 +21,6 @@ const SIDES: [(&str, Side); 2] = [("demander", Side::Demander), ("provider", Sid
 const MODES: [(&str, Mode); 3] =
     [("service_interface", Mode::ServiceInterface), ("batch_exchange", Mode::BatchExchange), ("file_download", Mode::FileDownload)];
 
-/// A grant's items and their forms.
-type Items = BTreeMap<Arc<str>, BTreeSet<Form>>;
-
 /// What reading a grant needs of the rest, and the grants so far.
 pub(super) struct Reading<'r> {
     parties: &'r Parties,
@@ -29,6 +28,28 @@ pub(super) struct Reading<'r> {
     scenarios: &'r HashMap<Arc<str>, Arc<Scenario>>,
     /// Items by their id, which all grants share.
     items: HashMap<Arc<str>, &'r Item>,
+    texts: Shared<str>,
+    sets: Shared<Items>,
+}
+
+/// What many grants say alike, held once.
+struct Shared<T: ?Sized>(Mutex<HashSet<Arc<T>>>);
+
+impl<T: ?Sized + Hash + Eq> Shared<T> {
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    /// The one that is held already, or this.
+    fn of<V: Borrow<T> + Into<Arc<T>>>(&self, value: V) -> Arc<T> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(value.borrow()) {
+            return known.clone();
+        }
+        let value = value.into();
+        known.insert(value.clone());
+        value
+    }
 }
 
 impl<'r> Reading<'r> {
@@ -37,7 +58,7 @@ impl<'r> Reading<'r> {
             resource.items.iter().map(|item| (Arc::from(format!("{}#{}", resource.id, item.name)), item)).collect::<Vec<_>>()
         };
         let items = catalogue.resources.values().flat_map(of).collect();
-        Self { parties, catalogue, scenarios, items }
+        Self { parties, catalogue, scenarios, items, texts: Shared::new(), sets: Shared::new() }
     }
 
     /// Reads one grant.
@@ -50,12 +71,12 @@ impl<'r> Reading<'r> {
         let items = self.items(&table, resource.as_ref());
         let regions = self.regions(&table, items.as_ref());
         let quota = table.opt_table("quota").map(quota).unwrap_or_default();
-        let application = table.filled("application").map(|text| text.value);
-        let legal_basis = table.filled("legal_basis").map(|text| text.value);
+        let application = table.filled("application").map(|text| text.value.into());
+        let legal_basis = table.filled("legal_basis").map(|text| self.texts.of(text.value));
         let mode = table.choice("mode", &MODES);
         let validity = validity(&table);
         let status = table.choice("status", &STATUS);
-        let approvals = approvals(&table, validity.map(|(_, until)| until));
+        let approvals = self.approvals(&table, validity.map(|(_, until)| until));
         table.finish();
         let (id, (valid_from, valid_until)) = (id?, validity?);
         Some(Grant {
@@ -64,7 +85,7 @@ impl<'r> Reading<'r> {
             resource: resource?,
             scenario: scenario?,
             kinds,
-            items: items?,
+            items: self.sets.of(items?),
             regions,
             quota,
             application: application?,
@@ -147,8 +168,8 @@ impl<'r> Reading<'r> {
                 self.report_unknown(resource, &key, table.problems());
                 continue;
             };
-            warn(&key, item, &forms, table.problems());
-            self.warn_of_what_was_sent(&key, id, item, &forms, table.problems());
+            warn(&key, item, forms, table.problems());
+            self.warn_of_what_was_sent(&key, id, item, forms, table.problems());
             items.insert(id.clone(), forms);
         }
         written.finish();
@@ -210,10 +231,45 @@ impl<'r> Reading<'r> {
         regions
     }
 
+    /// Both sides approve (order 809, article 20).
+    fn approvals(&self, table: &Table<'_, '_>, until: Option<jiff::civil::Date>) -> Vec<Approval> {
+        let mut approvals = Vec::with_capacity(SIDES.len());
+        let mut sides = Vec::new();
+        for approval in table.tables("approvals") {
+            let side = approval.choice("side", &SIDES);
+            let name = approval.filled("name");
+            let post = approval.filled("post");
+            let date = approval.parsed("date", units::date);
+            let document = approval.filled("document");
+            if date.as_ref().zip(until).is_some_and(|(date, until)| date.value > until) {
+                let message = Text::new("审批日期晚于授权的截止日期", "the approval is dated after the grant's last day");
+                approval.problems().warning(&approval.place_of("date"), "approved_late", message, None);
+            }
+            approval.finish();
+            sides.extend(side);
+            if let (Some(side), Some(name), Some(post), Some(date), Some(document)) = (side, name, post, date, document) {
+                let [name, post, document] = [name, post, document].map(|text| self.texts.of(text.value));
+                approvals.push(Approval { side, name, post, date: date.value, document });
+            }
+        }
+        for (side, zh) in [(SIDES[0], "需求部门"), (SIDES[1], "提供部门")] {
+            if !sides.contains(&side.1) {
+                let message = Text::new(
+                    format!("缺少{zh}一方的审批（side = \"{}\"）", side.0),
+                    format!("the approval of the `{}` side is missing", side.0),
+                );
+                let help =
+                    Text::new("双方政务数据共享工作机构负责人均须审批（条例第二十条）", "both sides approve (order 809, article 20)");
+                table.problems().error(&table.place(), "missing_approval", message, Some(help));
+            }
+        }
+        approvals
+    }
+
     /// A mask over what the caller itself sent hides nothing from it.
-    fn warn_of_what_was_sent(&self, key: &Placed<String>, id: &str, item: &Item, forms: &BTreeSet<Form>, problems: &Problems) {
+    fn warn_of_what_was_sent(&self, key: &Placed<String>, id: &str, item: &Item, forms: FormSet, problems: &Problems) {
         let resource = id.split_once('#').and_then(|(resource, _)| self.catalogue.resources.get(resource));
-        let narrowed = !forms.contains(&Form::Reveal) && (forms.contains(&Form::Mask) || forms.contains(&Form::Pseudonymise));
+        let narrowed = !forms.contains(Form::Reveal) && (forms.contains(Form::Mask) || forms.contains(Form::Pseudonymise));
         let Some(resource) = resource.filter(|_| narrowed) else { return };
         let is_item = |sent: &str| *item.name == *sent || item.paths.iter().any(|path| path.last_name() == Some(sent));
         let mut shown = resource.operations.iter().filter(|operation| operation.kind != Kind::Verify).peekable();
@@ -235,7 +291,7 @@ impl<'r> Reading<'r> {
 }
 
 /// Forms that can never be used: approved by mistake, or missing in the catalogue.
-fn warn(key: &Placed<String>, item: &Item, forms: &BTreeSet<Form>, problems: &Problems) {
+fn warn(key: &Placed<String>, item: &Item, forms: FormSet, problems: &Problems) {
     let name = &key.value;
     let warn = |code, zh: String, en: String| problems.warning(&key.place, code, Text::new(zh, en), None);
     if item.sharing == Sharing::NotShared {
@@ -246,10 +302,10 @@ fn warn(key: &Placed<String>, item: &Item, forms: &BTreeSet<Form>, problems: &Pr
         );
     }
     if &*item.name == "*" {
-        if forms.iter().any(|form| *form != Form::Reveal) {
+        if forms.iter().any(|form| form != Form::Reveal) {
             warn("never_used", "整体内容只能原值提供".to_owned(), "opaque content is revealed whole or not at all".to_owned());
         }
-    } else if forms.contains(&Form::Mask) && item.mask.is_none() {
+    } else if forms.contains(Form::Mask) && item.mask.is_none() {
         warn(
             "mask_without_preset",
             format!("数据项 `{name}` 未设脱敏规则，`mask` 用不上"),
@@ -269,17 +325,15 @@ fn meet(a: &ResourcePattern, b: &ResourcePattern, catalogue: &Catalogue) -> bool
     }
 }
 
-fn forms(items: &Table<'_, '_>, key: &Placed<String>) -> BTreeSet<Form> {
-    let mut forms = BTreeSet::new();
+fn forms(items: &Table<'_, '_>, key: &Placed<String>) -> FormSet {
+    let mut forms = FormSet::default();
     let written = items.strings(&key.value);
     if written.is_empty() {
         items.wrong_value(&key.value, "应列出提供形式，例如 `[\"mask\"]`", "must list forms, such as `[\"mask\"]`");
     }
     for word in written {
         match FORMS.iter().find(|(name, _)| *name == word.value) {
-            Some((_, form)) => {
-                forms.insert(*form);
-            }
+            Some((_, form)) => forms.insert(*form),
             None => {
                 let message = Text::new(format!("没有 `{}` 这种提供形式", word.value), format!("there is no form `{}`", word.value));
                 let help = Text::new(
@@ -305,37 +359,4 @@ fn quota(table: Table<'_, '_>) -> Quota {
     }
     table.finish();
     Quota { rate, calls_per_day, records_per_day, records_per_call }
-}
-
-/// Both sides approve (order 809, article 20).
-fn approvals(table: &Table<'_, '_>, until: Option<jiff::civil::Date>) -> Vec<Approval> {
-    let mut approvals = Vec::new();
-    let mut sides = Vec::new();
-    for approval in table.tables("approvals") {
-        let side = approval.choice("side", &SIDES);
-        let name = approval.filled("name");
-        let post = approval.filled("post");
-        let date = approval.parsed("date", units::date);
-        let document = approval.filled("document");
-        if date.as_ref().zip(until).is_some_and(|(date, until)| date.value > until) {
-            let message = Text::new("审批日期晚于授权的截止日期", "the approval is dated after the grant's last day");
-            approval.problems().warning(&approval.place_of("date"), "approved_late", message, None);
-        }
-        approval.finish();
-        sides.extend(side);
-        if let (Some(side), Some(name), Some(post), Some(date), Some(document)) = (side, name, post, date, document) {
-            approvals.push(Approval { side, name: name.value, post: post.value, date: date.value, document: document.value });
-        }
-    }
-    for (side, zh) in [(SIDES[0], "需求部门"), (SIDES[1], "提供部门")] {
-        if !sides.contains(&side.1) {
-            let message = Text::new(
-                format!("缺少{zh}一方的审批（side = \"{}\"）", side.0),
-                format!("the approval of the `{}` side is missing", side.0),
-            );
-            let help = Text::new("双方政务数据共享工作机构负责人均须审批（条例第二十条）", "both sides approve (order 809, article 20)");
-            table.problems().error(&table.place(), "missing_approval", message, Some(help));
-        }
-    }
-    approvals
 }

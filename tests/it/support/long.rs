@@ -21,6 +21,13 @@ pub const SCRIPTS: &[&str] = &[
     "lines-close",
     "table",
     "table-ragged",
+    "lines-cut",
+    "lines-chunks-cut",
+    "table-cut",
+    "table-chunks-cut",
+    "table-close",
+    "number",
+    "number-close",
 ];
 
 /// Plays one script; whether the connection stays open.
@@ -44,6 +51,11 @@ pub(super) fn act(script: &str, to: &mut TcpStream, gate: &Gate) -> std::io::Res
         }
         "br" => whole("200 OK", "content-type: application/json\r\ncontent-encoding: br\r\n", b"secret-of-origin"),
         "zstd" => whole("200 OK", "content-type: application/json\r\ncontent-encoding: zstd\r\n", b"secret-of-origin"),
+        "number" => whole("200 OK", json, b"12"),
+        "number-close" => {
+            write!(to, "HTTP/1.1 200 OK\r\n{json}connection: close\r\n\r\n12")?;
+            Ok(false)
+        }
         "unchanged" => {
             write!(to, "HTTP/1.1 304 Not Modified\r\netag: \"secret-of-origin\"\r\n\r\n")?;
             Ok(true)
@@ -77,8 +89,21 @@ pub(super) fn act(script: &str, to: &mut TcpStream, gate: &Gate) -> std::io::Res
             b"value,secret,id_number\r\n\"a,b\",secret-of-origin,990102199003071234\r\nc,secret-of-origin,12\r\n",
         ),
         "table-ragged" => whole("200 OK", "content-type: text/csv\r\n", b"value,secret\r\nsecret-of-origin\r\n"),
+        "lines-cut" | "lines-chunks-cut" => part(script, to, "application/x-ndjson", "{\"value\":1}\n{\"value\":2}\n"),
+        "table-cut" | "table-chunks-cut" | "table-close" => part(script, to, "text/csv", "value,id_number\r\n1,990102199003071234\r\n"),
         _ => late(script, to, gate),
     }
+}
+
+/// A part that ends where a record does: nothing in it says that it is one.
+fn part(script: &str, to: &mut TcpStream, content_type: &str, content: &str) -> std::io::Result<bool> {
+    let fields = format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\n");
+    match script.split_once('-').map_or("", |(_, how)| how) {
+        "cut" => write!(to, "{fields}content-length: {}\r\n\r\n{content}", content.len() + 1)?,
+        "chunks-cut" => write!(to, "{fields}transfer-encoding: chunked\r\n\r\n{:x}\r\n{content}\r\n", content.len())?,
+        _ => write!(to, "{fields}connection: close\r\n\r\n{content}")?,
+    }
+    Ok(false)
 }
 
 /// A megabyte and more of records.

@@ -23,7 +23,14 @@ pub struct Scripted {
     pub address: SocketAddr,
     gate: Arc<Gate>,
     arrivals: AsyncMutex<UnboundedReceiver<String>>,
-    content: Arc<Mutex<Vec<u8>>>,
+    last: Arc<Mutex<Last>>,
+}
+
+/// The request that came last.
+#[derive(Default)]
+struct Last {
+    fields: Vec<String>,
+    content: Vec<u8>,
 }
 
 pub(super) const ANSWER: &str = r#"{"data":[{"value":"seen"}]}"#;
@@ -33,15 +40,15 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (gate, (arrived, arrivals)) = (Arc::new(Gate::default()), unbounded_channel());
-        let (shared, content) = (gate.clone(), Arc::new(Mutex::default()));
-        let keeping = content.clone();
+        let (shared, last) = (gate.clone(), Arc::new(Mutex::default()));
+        let keeping = last.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (gate, arrived, kept) = (shared.clone(), arrived.clone(), keeping.clone());
                 std::thread::spawn(move || serve(stream, &gate, &arrived, &kept));
             }
         });
-        Self { address, gate, arrivals: AsyncMutex::new(arrivals), content }
+        Self { address, gate, arrivals: AsyncMutex::new(arrivals), last }
     }
 
     /// Waits for the next request and gives its first line.
@@ -52,7 +59,12 @@ impl Scripted {
 
     /// The content of the request that came last.
     pub fn content(&self) -> Vec<u8> {
-        self.content.lock().unwrap().clone()
+        self.last.lock().unwrap().content.clone()
+    }
+
+    /// The header lines of the request that came last, in lower case.
+    pub fn fields(&self) -> Vec<String> {
+        self.last.lock().unwrap().fields.clone()
     }
 
     /// Whether no request came since the last one that was taken.
@@ -74,11 +86,11 @@ impl Drop for Scripted {
     }
 }
 
-fn serve(stream: TcpStream, gate: &Gate, arrived: &UnboundedSender<String>, kept: &Mutex<Vec<u8>>) {
+fn serve(stream: TcpStream, gate: &Gate, arrived: &UnboundedSender<String>, last: &Mutex<Last>) {
     let Ok(mut writer) = stream.try_clone() else { return };
     let mut reader = BufReader::new(stream);
     loop {
-        let (mut first, mut length) = (String::new(), 0_u64);
+        let (mut first, mut length, mut fields) = (String::new(), 0_u64, Vec::new());
         if reader.read_line(&mut first).unwrap_or(0) == 0 {
             return;
         }
@@ -93,12 +105,13 @@ fn serve(stream: TcpStream, gate: &Gate, arrived: &UnboundedSender<String>, kept
             if line == "\r\n" {
                 break;
             }
+            fields.push(line.trim_end().to_ascii_lowercase());
         }
         let mut content = Vec::new();
         if reader.by_ref().take(length).read_to_end(&mut content).is_err() {
             return;
         }
-        *kept.lock().unwrap() = content;
+        *last.lock().unwrap() = Last { fields, content };
         let _ = arrived.send(first.trim_end().to_owned());
         let target = first.split(' ').nth(1).unwrap_or("").to_owned();
         match act(target.rsplit('/').next().unwrap_or(""), &mut writer, gate) {
@@ -133,7 +146,14 @@ fn act(script: &str, to: &mut TcpStream, gate: &Gate) -> std::io::Result<bool> {
         "three" => whole("200 OK", json, br#"{"data":[{"value":1},{"value":2},{"value":3}]}"#),
         "fields" => whole(
             "200 OK",
-            "content-type: application/json\r\netag: \"secret-of-origin\"\r\nset-cookie: a=b\r\nx-secret: 1\r\n",
+            concat!(
+                "content-type: application/json\r\netag: \"secret-of-origin\"\r\nlast-modified: secret-of-origin\r\n",
+                "set-cookie: secret-of-origin=b\r\nx-secret: 1\r\ncontent-digest: sha-256=:secret-of-origin:\r\n",
+                "repr-digest: sha-256=:secret-of-origin:\r\ndigest: secret-of-origin\r\ncontent-md5: secret-of-origin\r\n",
+                "content-location: /secret-of-origin\r\nlocation: /secret-of-origin\r\nlink: </secret-of-origin>\r\n",
+                "content-disposition: attachment; filename=secret-of-origin\r\naccept-ranges: bytes\r\nage: 5\r\n",
+                "cache-control: public, max-age=99\r\nexpires: secret-of-origin\r\nvary: secret-of-origin\r\n",
+            ),
             ANSWER.as_bytes(),
         ),
         "huge" => {

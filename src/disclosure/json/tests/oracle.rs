@@ -37,10 +37,12 @@ pub fn children(value: &Value) -> Vec<(Step, &Value)> {
     }
 }
 
-/// Whether serde_json spells some number of the text otherwise: it writes a sign before each exponent. What is made of
-/// such a number's text can then not be compared.
+/// Whether serde_json spells some number of the text otherwise: it writes a sign before each exponent, and a small `e`.
+/// What is made of such a number's text can then not be compared.
 pub fn is_respelt(text: &str) -> bool {
-    text.as_bytes().windows(3).any(|three| three[0].is_ascii_digit() && matches!(three[1], b'e' | b'E') && three[2].is_ascii_digit())
+    let bytes = text.as_bytes();
+    let capital = bytes.windows(2).any(|two| two[0].is_ascii_digit() && two[1] == b'E');
+    capital || bytes.windows(3).any(|three| three[0].is_ascii_digit() && three[1] == b'e' && three[2].is_ascii_digit())
 }
 
 /// What was counted.
