@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::Output;
 
 use super::postgres::{registered, world};
-use super::support::{World, eventually};
 use super::support::folder::Folder;
 use super::support::keys::Authority;
 use super::support::postgres::Postgres;
+use super::support::{World, eventually};
 
 const LOGS: [&str; 2] = ["gw-1.test.example", "gw-2.test.example"];
 
@@ -25,22 +25,32 @@ fn judged(output: &Output, code: i32) -> (Vec<String>, usize) {
     (told.lines().map(|line| line.trim_start_matches("kanhe: not proven: ").to_owned()).collect(), rows.lines().count())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_was_changed_added_removed_or_doubled_is_named() {
-    let authority = Authority::new("database");
-    let database = Postgres::start(&authority);
+/// Two gateways that have shared something and stopped; all of it is in the database.
+async fn filled(database: &Postgres, authority: &Authority) -> Vec<World> {
     let folder = Folder::new();
     let ca = folder.write("ca.pem", authority.pem());
-    let worlds: Vec<World> = LOGS.iter().map(|log| world(log, &database, &ca, "local")).collect();
+    let worlds: Vec<World> = LOGS.iter().map(|log| world(log, database, &ca, "local")).collect();
     for (world, log) in worlds.iter().zip(LOGS) {
+        // Asking needs it later, too.
+        let kept = world.folder.write("database-ca.pem", authority.pem());
+        let config = std::fs::read_to_string(world.config()).unwrap();
+        std::fs::write(world.config(), config.replace(ca.to_str().unwrap(), kept.to_str().unwrap())).unwrap();
         let gateway = world.serve();
         for _ in 0..20 {
             let answer = gateway.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await;
             assert_eq!(answer.status, 200);
         }
         gateway.stop();
-        registered(&database, world, log);
+        registered(database, world, log);
     }
+    worlds
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_was_changed_added_removed_or_doubled_is_named() {
+    let authority = Authority::new("database");
+    let database = Postgres::start(&authority);
+    let worlds = filled(&database, &authority).await;
     let copy = worlds[1].folder.path().join("ledger");
     let total: usize = database.psql("select count(*) from kanhe.entries").parse().unwrap();
     assert_eq!(judged(&prove(&worlds[0], &copy, &[]), 0), (Vec::new(), total), "as it was written");

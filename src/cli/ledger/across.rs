@@ -18,7 +18,7 @@ use crate::ledger::verify::rows::{Prover, Unproven};
 pub(super) fn prover(config: &Config, copies: &[PathBuf], keys: &[String]) -> Result<Prover, Trouble> {
     let keys = keys.iter().map(|key| Keys::parse(&verify::written(key)?).map_err(Trouble::Text));
     let keys = keys.collect::<Result<Vec<_>, _>>()?;
-    let mut prover = Prover::new();
+    let mut prover = Prover::begin();
     for folder in std::iter::once(&config.folder).chain(copies) {
         prover.add(folder, &keys).map_err(Trouble::Text)?;
     }

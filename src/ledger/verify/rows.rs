@@ -58,7 +58,7 @@ struct Held {
 
 impl Prover {
     /// With no log yet.
-    pub fn new() -> Self {
+    pub fn begin() -> Self {
         let now = sys::now();
         Self { logs: BTreeMap::new(), until: now.checked_sub(LAG).unwrap_or(now), unknown: Vec::new() }
     }
