@@ -14,14 +14,19 @@ use crate::sys;
 const MARKER: &str = ".kanhe-demo";
 
 /// All that a demo writes at the top of its folder.
-const MADE: [&str; 12] = [
+const MADE: [&str; 17] = [
     "certs",
     "secrets",
     "policies",
     "ledger",
     "ledger-copy",
     "ledger-forged",
+    "ledger-rewritten",
     "kept-receipt.txt",
+    "witness",
+    "witness.toml",
+    "witness.log",
+    "witnessed-checkpoint.txt",
     "full",
     "tokens",
     "kanhe.toml",

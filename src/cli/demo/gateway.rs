@@ -214,16 +214,19 @@ pub(super) fn command(arguments: &[&OsStr], input: &str) -> Result<Printed, Trou
     run().map_err(|error| cannot_run(&binary, &error))
 }
 
-fn binary() -> Result<PathBuf, Trouble> {
+/// This very program.
+pub(super) fn binary() -> Result<PathBuf, Trouble> {
     std::env::current_exe()
         .map_err(|error| Trouble::new(format!("找不到自身程序：{error}"), format!("cannot find this program itself: {error}")))
 }
 
-fn cannot_run(binary: &Path, error: &io::Error) -> Trouble {
+/// What to say when it does not run.
+pub(super) fn cannot_run(binary: &Path, error: &io::Error) -> Trouble {
     Trouble::new(format!("无法运行 `{}`：{error}", binary.display()), format!("cannot run `{}`: {error}", binary.display()))
 }
 
-fn listen(output: std::process::ChildStdout) -> Receiver<String> {
+/// The lines that a child prints.
+pub(super) fn listen(output: std::process::ChildStdout) -> Receiver<String> {
     let (said, heard) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {

@@ -22,6 +22,7 @@ use super::gateway::{Gateway, Printed, Reloaded, command};
 use super::origins::Origins;
 use super::people::applicant;
 use super::print::Printer;
+use super::witness::Witness;
 use super::{Stop, Trouble, stopping};
 use crate::lang::{Lang, Text};
 
@@ -35,6 +36,8 @@ pub(super) struct Stage {
     pub(super) folder: Folder,
     /// The gateway under demonstration.
     pub(super) gateway: Gateway,
+    /// Who cosigns its log.
+    pub(super) witness: Witness,
     /// The departmental APIs.
     pub(super) origins: Origins,
     /// The language of the person who watches.
