@@ -24,6 +24,7 @@ mod interop;
 mod loader;
 mod origin;
 mod postgres;
+mod proof;
 mod proving;
 mod publish;
 mod quotas;
