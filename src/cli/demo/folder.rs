@@ -14,7 +14,7 @@ use crate::sys;
 const MARKER: &str = ".kanhe-demo";
 
 /// All that a demo writes at the top of its folder.
-const MADE: [&str; 17] = [
+const MADE: [&str; 18] = [
     "certs",
     "secrets",
     "policies",
@@ -22,11 +22,12 @@ const MADE: [&str; 17] = [
     "ledger-copy",
     "ledger-forged",
     "ledger-rewritten",
-    "kept-receipt.txt",
     "witness",
     "witness.toml",
     "witness.log",
-    "witnessed-checkpoint.txt",
+    "witnessed.txt",
+    "submission.txt",
+    "kept-receipt.txt",
     "full",
     "tokens",
     "kanhe.toml",

@@ -1,4 +1,4 @@
-//! What an operator can do who holds the ledger's key: takes a share out of the log, or rewrites all of it, puts it
+//! What an operator can do who holds the ledger's key: takes a share out of the log, or tells all of it otherwise, puts it
 //! together anew and signs it. The forged log is without fault in itself; only what others kept tells.
 
 use std::fs;
@@ -6,11 +6,13 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
 use tlog_tiles::{Error, Hash, HashReader, Tile, stored_hashes, tree_hash};
 
 use super::folder::copy;
-use crate::ledger::{Signer, query};
+use crate::ledger::query;
 
 /// Stored hashes, as the published algorithms ask for them.
 struct Stored(Vec<Hash>);
@@ -22,25 +24,30 @@ impl HashReader for Stored {
     }
 }
 
-/// Makes `to` a copy of the ledger in `from` in which `rewrite` decided what the entries are, signed with the key at `key`.
-pub(super) fn forge(from: &Path, to: &Path, key: &Path, rewrite: impl FnOnce(Vec<Value>) -> Vec<Value>) -> io::Result<()> {
+/// What the forged log tells otherwise.
+pub(super) enum Lie {
+    /// It never heard of the share granted at this index.
+    Gone(u64),
+    /// Nothing in it was ever asked for by the first of these: all of that was the second's doing.
+    Blamed(&'static str, &'static str),
+}
+
+/// Makes `to` a copy of the ledger in `from` with that lie in it, signed with the key at `key`; how many entries it has.
+pub(super) fn forge(from: &Path, to: &Path, key: &Path, lie: &Lie) -> io::Result<u64> {
     copy(from, to)?;
     fs::remove_dir_all(to.join("tile"))?;
     fs::remove_dir_all(to.join("journal"))?;
-    // The register is derived, and made anew from whatever the log says. What others signed is of another history.
+    // The register is derived, and made anew from whatever the log says.
     for file in fs::read_dir(to)? {
         let path = file?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with("register.") || name == "checkpoint.witnessed" {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("register.")) {
             fs::remove_file(path)?;
         }
     }
-    let mut all = Vec::new();
-    query::read(from, 0, |record| {
-        all.push(serde_json::from_slice::<Value>(&record.entry).unwrap_or_default());
-        ControlFlow::Continue(())
-    })?;
-    let entries: Vec<Vec<u8>> = rewrite(all).into_iter().map(|entry| entry.to_string().into_bytes()).collect();
+    let entries = match lie {
+        Lie::Gone(gone) => without(from, *gone)?,
+        Lie::Blamed(whom, instead) => blaming(from, whom, instead)?,
+    };
     let mut stored = Stored(Vec::new());
     for (n, entry) in (0..).zip(&entries) {
         let hashes = stored_hashes(n, entry, &stored).map_err(broken)?;
@@ -56,37 +63,52 @@ pub(super) fn forge(from: &Path, to: &Path, key: &Path, rewrite: impl FnOnce(Vec
     }
     let name = fs::read_to_string(from.join("checkpoint"))?.lines().next().unwrap_or_default().to_owned();
     let root = tree_hash(size, &stored).map_err(broken)?;
-    let signer = Signer::read(&name, key).map_err(|error| io::Error::other(error.to_string()))?;
-    fs::write(to.join("checkpoint"), signer.sign(&format!("{name}\n{size}\n{root}\n")))
+    let text = format!("{name}\n{size}\n{root}\n");
+    fs::write(to.join("checkpoint"), sign(&text, &name, &fs::read_to_string(key)?, &fs::read_to_string(from.join("log.vkey"))?)?)?;
+    // What witnesses signed would only contradict it.
+    match fs::remove_file(to.join("checkpoint.witnessed")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(size),
+    }
 }
 
 fn broken(error: Error) -> io::Error {
     io::Error::other(error.to_string())
 }
 
-/// The entries but a share's, and so that what is left fits together.
-pub(super) fn without(all: Vec<Value>, gone: u64) -> Vec<Value> {
-    let of = |entry: &Value| entry["receipt_of"].as_u64();
-    let numbered: Vec<(u64, Value)> = (0..).zip(all).collect();
-    let taken: Vec<u64> =
-        numbered.iter().filter(|(index, entry)| *index == gone || of(entry) == Some(gone)).map(|(index, _)| *index).collect();
-    let left = numbered.into_iter().filter(|(index, _)| !taken.contains(index)).map(|(_, mut entry)| {
-        if let Some(share) = of(&entry) {
-            entry["receipt_of"] = (share - taken.iter().filter(|index| **index < share).count() as u64).into();
-        }
-        entry
-    });
-    left.collect()
+/// All entries of a log.
+fn entries_of(ledger: &Path) -> io::Result<Vec<(u64, Value)>> {
+    let mut all = Vec::new();
+    query::read(ledger, 0, |record| {
+        all.push((record.index, serde_json::from_slice::<Value>(&record.entry).unwrap_or_default()));
+        ControlFlow::Continue(())
+    })?;
+    Ok(all)
 }
 
-/// The entries as if `other` had asked wherever `requester` did.
-pub(super) fn blamed(mut all: Vec<Value>, requester: &str, other: &str) -> Vec<Value> {
-    for entry in &mut all {
-        if entry["requester"] == requester {
-            entry["requester"] = other.into();
+/// Every entry in its place, with another requester where it named this one.
+fn blaming(ledger: &Path, whom: &str, instead: &str) -> io::Result<Vec<Vec<u8>>> {
+    let told = entries_of(ledger)?.into_iter().map(|(_, mut entry)| {
+        if entry["requester"] == whom {
+            entry["requester"] = instead.into();
         }
-    }
-    all
+        entry.to_string().into_bytes()
+    });
+    Ok(told.collect())
+}
+
+/// The entries of the log but the share's, and so that what is left fits together.
+fn without(ledger: &Path, gone: u64) -> io::Result<Vec<Vec<u8>>> {
+    let all = entries_of(ledger)?;
+    let taken: Vec<u64> =
+        all.iter().filter(|(index, entry)| *index == gone || entry["receipt_of"].as_u64() == Some(gone)).map(|(index, _)| *index).collect();
+    let left = all.into_iter().filter(|(index, _)| !taken.contains(index)).map(|(_, mut entry)| {
+        if let Some(of) = entry["receipt_of"].as_u64() {
+            entry["receipt_of"] = (of - taken.iter().filter(|index| **index < of).count() as u64).into();
+        }
+        entry.to_string().into_bytes()
+    });
+    Ok(left.collect())
 }
 
 /// A tile, and on the lowest level the bundle of entries under it.
@@ -108,4 +130,14 @@ fn write(to: &Path, tile: &Tile, hashes: Vec<u8>, entries: &[Vec<u8>]) -> io::Re
         bundle.extend_from_slice(entry);
     }
     put("entries", &bundle)
+}
+
+/// The note over `text` (C2SP signed-note).
+fn sign(text: &str, name: &str, pem: &str, vkey: &str) -> io::Result<String> {
+    let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let der = BASE64_STANDARD.decode(body).map_err(io::Error::other)?;
+    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(io::Error::other)?;
+    let mut signature = hex::decode(vkey.split('+').nth(1).unwrap_or_default()).map_err(io::Error::other)?;
+    signature.extend_from_slice(pair.sign(text.as_bytes()).as_ref());
+    Ok(format!("{text}\n— {name} {}\n", BASE64_STANDARD.encode(signature)))
 }

@@ -32,7 +32,6 @@ use self::folder::Folder;
 use self::gateway::Gateway;
 use self::print::Printer;
 use self::story::Stage;
-use self::witness::Witness;
 use super::{Exit, Settings};
 use crate::lang::Text;
 use crate::sys;
@@ -101,8 +100,8 @@ fn demo(args: &DemoArgs, settings: &Settings, printer: &Printer) -> Result<Exit,
     let issuer = runtime.block_on(issuer::start(&keys))?;
     world::write(&folder, &origins)?;
     tokens::write(&folder, &keys, &issuer)?;
-    let witness = Witness::start(&folder)?;
-    config::write(&folder, &issuer, &witness, (args.port, args.admin_port))?;
+    let witness = witness::Witness::start(&folder)?;
+    config::write(&folder, &issuer, &witness, args.port, args.admin_port)?;
     let gateway = Gateway::start(folder.path("kanhe.toml"), folder.path("gateway.log"), false)?;
     printer.ready(&folder, &gateway, begun.elapsed());
     let client = client::Client::new(&keys, &folder)?;

@@ -6,6 +6,7 @@ mod housing;
 mod less;
 mod others;
 mod record;
+mod rewritten;
 pub(super) mod step;
 
 use std::ffi::OsStr;
@@ -36,7 +37,7 @@ pub(super) struct Stage {
     pub(super) folder: Folder,
     /// The gateway under demonstration.
     pub(super) gateway: Gateway,
-    /// Who cosigns its log.
+    /// The sharing authority's witness.
     pub(super) witness: Witness,
     /// The departmental APIs.
     pub(super) origins: Origins,
@@ -58,6 +59,7 @@ pub(super) fn tell(stage: &mut Stage, printer: &Printer) -> Result<bool, Trouble
         others::SCENES.as_slice(),
         full::SCENES.as_slice(),
         record::SCENES.as_slice(),
+        rewritten::SCENES.as_slice(),
     ];
     for (number, title, says, play) in scenes.into_iter().flatten() {
         if stopping(&stage.stop) {

@@ -1,4 +1,4 @@
-//! Steps 8 to 11: who asked about me, and what happens to a ledger that somebody changed, or wrote anew.
+//! Steps 8 to 10: who asked about me, and what happens to a ledger that somebody changed, or took a share out of.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,20 +7,16 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::Trouble;
-use super::super::client::Call;
 use super::super::folder::{cannot_write, copy};
-use super::super::forger::{blamed, forge, without};
+use super::super::forger::{Lie, forge};
 use super::super::gateway::Printed;
 use super::super::people::applicant;
-use super::step::{Shown, Step, text};
+use super::step::{Step, text};
 use super::{Scene, Stage, population_in_full};
 use crate::sys;
 
-/// What the witness is asked; the log's name is that of its gateway.
-const CHECKPOINT: &str = "/checkpoint?origin=gw-1.demo.example";
-
 /// In the order told.
-pub(super) static SCENES: [Scene; 4] = [
+pub(super) static SCENES: [Scene; 3] = [
     (
         "8",
         ("谁查询过我？", "who asked about me?"),
@@ -45,18 +41,6 @@ pub(super) static SCENES: [Scene; 4] = [
         (
             "掌握密钥的人可以做出自身毫无破绽的台账；需求系统手中的签名回执与之矛盾。",
             "Whoever holds the key can make a log without fault in itself; the signed receipt in the requester's hands contradicts it.",
-        ),
-        deleted,
-    ),
-    (
-        "11",
-        (
-            "运维人员改写整部台账并重新签名：见证方会签的检查点和留存的回执揭穿",
-            "an operator rewrites the whole log and signs it anew: the witness's checkpoint and the kept receipt expose it",
-        ),
-        (
-            "把住房系统的每次调用都记到巡查系统名下；共享主管部门的见证方记得台账原来的样子，回执也记得。",
-            "Every call of housing's system is put down to patrol's. The sharing authority's witness remembers what the log said, and so does a receipt.",
         ),
         rewritten,
     ),
@@ -107,7 +91,7 @@ fn tampered(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn deleted(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
+fn rewritten(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
     let victim = stage.call(step, &population_in_full())?;
     let Some(index) = victim.receipt() else {
         step.shared(&victim);
@@ -118,7 +102,7 @@ fn deleted(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
     let later = stage.call(step, &population_in_full())?;
     wait_for_checkpoint(stage, later.receipt().unwrap_or(index) + 1);
     let (from, to) = (stage.folder.path("ledger"), stage.folder.path("ledger-forged"));
-    forge(&from, &to, &stage.folder.path("secrets/ledger.key"), |all| without(all, index)).map_err(|error| cannot_write(&to, &error))?;
+    forge(&from, &to, &stage.folder.path("secrets/ledger.key"), &Lie::Gone(index)).map_err(|error| cannot_write(&to, &error))?;
     step.did(
         format!("{}：第 {index} 条及其结清记录已删去，其余重新排列、重新签名", to.display()),
         format!("{}: entry {index} and its settlement are gone, the rest put together and signed anew", to.display()),
@@ -139,48 +123,7 @@ fn deleted(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn rewritten(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
-    let witnessed = wait_for_witness(stage, step)?;
-    step.holds("见证方已会签", "the witness has cosigned it", witnessed.contains("authority.demo.example/witness"), &witnessed);
-    stage.folder.write("witnessed-checkpoint.txt", &witnessed)?;
-    let (from, to) = (stage.folder.path("ledger"), stage.folder.path("ledger-rewritten"));
-    forge(&from, &to, &stage.folder.path("secrets/ledger.key"), |all| blamed(all, "housing-app", "patrol-app"))
-        .map_err(|error| cannot_write(&to, &error))?;
-    step.did(
-        format!("{}：住房系统的每次调用都改成巡查系统的，整部台账重新计算、重新签名", to.display()),
-        format!("{}: every call of housing's is now patrol's, the whole log computed and signed anew", to.display()),
-    );
-    let (kept, key, seen) = (stage.folder.path("kept-receipt.txt"), from.join("log.vkey"), stage.folder.path("witnessed-checkpoint.txt"));
-    let [kept, key, seen, from, to] = [kept, key, seen, from, to].map(|path| path.to_string_lossy().into_owned());
-    let printed = stage.run(step, &["ledger", "verify", "--ledger", &to, "--key", &key], "")?;
-    succeeded(step, &printed);
-    let honest = stage.run(step, &["ledger", "verify", "--ledger", &from, "--key", &key, "--since", &seen], "")?;
-    step.equal("原件延续见证过的检查点：退出码", "the original extends what was witnessed: exit code", 0, honest.code.unwrap_or(-1));
-    let forged = stage.run(step, &["ledger", "verify", "--ledger", &to, "--key", &key, "--since", &seen], "")?;
-    step.equal("改写的台账不延续：退出码", "the rewritten one does not: exit code", 1, forged.code.unwrap_or(-1));
-    let receipt = stage.run(step, &["ledger", "verify", "--receipt", &kept, "--key", &key, "--log", &to], "")?;
-    step.equal("回执也与之矛盾：退出码", "the kept receipt contradicts it, too: exit code", 1, receipt.code.unwrap_or(-1));
-    Ok(())
-}
-
-/// What the witness remembers, once that is all that the log says: anybody may ask for it.
-fn wait_for_witness(stage: &Stage, step: &mut Step) -> Result<String, Trouble> {
-    let call = Call::get(CHECKPOINT);
-    let begun = sys::instant();
-    let size = |checkpoint: &str| checkpoint.lines().nth(1).and_then(|size| size.parse::<u64>().ok());
-    loop {
-        let answer = stage.runtime.block_on(stage.client.send(&stage.witness.url, &call, stage.lang))?;
-        let text = String::from_utf8_lossy(&answer.content).into_owned();
-        let whole = answer.status == 200 && size(&text) == size(&stage.folder.read("ledger/checkpoint")?);
-        if whole || begun.elapsed() > Duration::from_secs(10) {
-            step.shown.push(Shown::Call { line: call.curl(&stage.witness.url, &stage.folder, stage.lang), answer });
-            return Ok(text);
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-fn succeeded(step: &mut Step, printed: &Printed) {
+pub(super) fn succeeded(step: &mut Step, printed: &Printed) {
     step.equal("退出码", "exit code", 0, printed.code.unwrap_or(-1));
 }
 
