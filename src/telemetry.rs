@@ -94,8 +94,14 @@ pub struct LedgerGauges {
     pub register_lag: u64,
     /// Whether the register takes entries; without one there is nothing wrong with it.
     pub register_healthy: bool,
+    /// Entries that the database of several gateways does not have yet; 0 without one.
+    pub database_lag: u64,
+    /// Whether that database takes entries; without one there is nothing wrong with it.
+    pub database_healthy: bool,
     /// Entries under the newest witnessed checkpoint.
     pub witnessed: u64,
+    /// Whether another gateway has a newer control snapshot.
+    pub snapshot_lags: bool,
 }
 
 /// What is counted and measured.
@@ -108,7 +114,7 @@ pub struct Metrics {
     shadow_compared: Counter,
     shadow_dropped: Counter,
     shadow_differences: Family<DifferenceLabel, Counter>,
-    ledger: [Gauge<f64, std::sync::atomic::AtomicU64>; 10],
+    ledger: [Gauge<f64, std::sync::atomic::AtomicU64>; 13],
 }
 
 impl Default for Metrics {
@@ -142,7 +148,10 @@ impl Metrics {
             ("ledger_healthy", "1 while shares can be recorded"),
             ("register_lag_entries", "Entries of the ledger that the register does not have yet"),
             ("register_healthy", "1 unless the register is broken; shares are recorded all the same"),
+            ("database_lag_entries", "Entries of the ledger that the database of several gateways does not have yet"),
+            ("database_healthy", "1 unless the database of several gateways takes no entries"),
             ("ledger_witnessed_entries", "Entries under the newest checkpoint that enough witnesses cosigned since start"),
+            ("snapshot_lags", "1 while another gateway of the same database has a newer control snapshot"),
         ];
         let ledger = names.map(|(name, help)| {
             let gauge = Gauge::default();
@@ -186,7 +195,10 @@ impl Metrics {
             f64::from(u8::from(ledger.healthy)),
             ledger.register_lag as f64,
             f64::from(u8::from(ledger.register_healthy)),
+            ledger.database_lag as f64,
+            f64::from(u8::from(ledger.database_healthy)),
             ledger.witnessed as f64,
+            f64::from(u8::from(ledger.snapshot_lags)),
         ];
         for (gauge, value) in self.ledger.iter().zip(values) {
             gauge.set(value);

@@ -86,12 +86,42 @@ fn reasons(state: &State) -> Vec<(&'static str, Text)> {
     reasons
 }
 
+/// What somebody should look after, though shares go on: each by its stable name.
+fn remarks(state: &State) -> Vec<(&'static str, Text)> {
+    let mut remarks = Vec::new();
+    if let Some(errors) = state.control.errors() {
+        remarks.push((
+            "reload_refused",
+            Text::new(
+                format!("最近一次重新加载因 {errors} 处错误未被接受，仍用原快照"),
+                format!("the last reload was refused for {errors} errors; the snapshot before it stays in force"),
+            ),
+        ));
+    }
+    if state.ledger.database().is_some_and(|database| database.broken.is_some()) {
+        let zh = "数据库不接收登记；台账本身完整，恢复后自动补登";
+        let en = "the database registers nothing; the log itself is whole, and what is missing follows once it is back";
+        remarks.push(("database_unavailable", Text::new(zh, en)));
+    }
+    if let Some(ahead) = state.ledger.snapshot_ahead() {
+        remarks.push((
+            "snapshot_lags",
+            Text::new(
+                format!("网关 `{}` 已启用较新的控制快照 {}，本网关尚未启用", ahead.log, ahead.snapshot),
+                format!("gateway `{}` has the newer control snapshot {}, which this one has not", ahead.log, ahead.snapshot),
+            ),
+        ));
+    }
+    remarks
+}
+
 fn readiness(state: &State, fields: &axum::http::HeaderMap) -> Response {
     let lang = who::language(fields);
     let reasons = reasons(state);
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let told: Vec<_> = reasons.iter().map(|(code, text)| json!({"code": code, "message": text.get(lang)})).collect();
-    let mut document = json!({"ready": reasons.is_empty(), "reasons": told, "snapshot": state.snapshot.load().digest});
+    let remarks: Vec<_> = remarks(state).iter().map(|(code, text)| json!({"code": code, "message": text.get(lang)})).collect();
+    let mut document = json!({"ready": reasons.is_empty(), "reasons": told, "remarks": remarks, "snapshot": state.snapshot.load().digest});
     // Calls go on under the snapshot in force; whoever published another must hear of it.
     if let (Some(errors), Some(document)) = (state.control.errors(), document.as_object_mut()) {
         document.insert("reload_refused".to_owned(), json!(errors));
@@ -100,7 +130,7 @@ fn readiness(state: &State, fields: &axum::http::HeaderMap) -> Response {
 }
 
 fn exposition(state: &State) -> Response {
-    let (stats, register) = (state.ledger.stats(), state.ledger.register());
+    let (stats, register, database) = (state.ledger.stats(), state.ledger.register(), state.ledger.database());
     state.metrics.in_flight(state.in_flight.load(Ordering::Relaxed));
     let gauges = LedgerGauges {
         size: stats.size,
@@ -112,7 +142,10 @@ fn exposition(state: &State) -> Response {
         healthy: matches!(state.ledger.health(), Health::Ok),
         register_lag: register.as_ref().map_or(0, |register| stats.size.saturating_sub(register.size)),
         register_healthy: register.is_none_or(|register| register.broken.is_none()),
+        database_lag: database.as_ref().map_or(0, |database| stats.size.saturating_sub(database.size)),
+        database_healthy: database.is_none_or(|database| database.broken.is_none()),
         witnessed: stats.witnessed,
+        snapshot_lags: state.ledger.snapshot_ahead().is_some(),
     };
     let shadow = state.shadow.report();
     let counts = Kind::ALL.iter().zip(shadow.counts).map(|(kind, count)| (kind.name(), count));

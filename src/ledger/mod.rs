@@ -374,6 +374,11 @@ impl Ledger {
         self.database.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(register::SharedFeed::state)
     }
 
+    /// The control snapshot of another gateway that is newer than the one in force here.
+    pub fn snapshot_ahead(&self) -> Option<register::Ahead> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(register::SharedFeed::ahead)
+    }
+
     /// Tells the database which control snapshot is in force, so that a gateway that lags is seen.
     pub fn in_force(&self, snapshot: &str) {
         if let Some(database) = &*self.database.lock().unwrap_or_else(PoisonError::into_inner) {

@@ -60,7 +60,11 @@ async fn two_gateways_register_all_they_share_through_kills_of_either_and_of_the
             }
         }
         match round {
-            0 => database.kill(),
+            0 => {
+                database.kill();
+                eventually("the database is missed", || (remarks(&gateways[0]) == ["database_unavailable"]).then_some(()));
+                assert!(gateways[0].admin("/metrics").1.contains("kanhe_database_healthy 0.0"));
+            }
             1 => {
                 database.run();
                 gateways[0].kill();
@@ -241,4 +245,57 @@ async fn a_database_with_another_history_of_the_log_is_not_gone_on_with() {
     assert_eq!(share(&gateway, &world).await.status, 200, "the log itself is whole");
     gateway.stop();
     assert_eq!(database.psql("select count(*) from kanhe.entries"), before);
+}
+
+/// The remarks of `/readyz`, by their names.
+fn remarks(gateway: &Gateway) -> Vec<String> {
+    let (status, document) = gateway.admin("/readyz");
+    assert_eq!(status, 200, "shares go on all the same: {document}");
+    let document: Value = serde_json::from_str(&document).unwrap();
+    document["remarks"].as_array().unwrap().iter().map(|remark| remark["code"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_lags_behind_its_peers_snapshot_says_so() {
+    let authority = super::support::keys::Authority::new("database");
+    let database = Postgres::start(&authority);
+    let folder = super::support::folder::Folder::new();
+    let ca = folder.write("ca.pem", authority.pem());
+    let logs = ["gw-1.test.example", "gw-2.test.example"];
+    let worlds: Vec<World> = logs.iter().map(|log| world(log, &database, &ca, "local")).collect();
+    // One control folder for both, as gateways of one department have: a link that is swapped whole.
+    let control = worlds[0].folder.path().join("policies");
+    let config = std::fs::read_to_string(worlds[1].config()).unwrap();
+    std::fs::write(worlds[1].config(), config.replace("folder = \"policies\"", &format!("folder = \"{}\"", control.display()))).unwrap();
+    let gateways: Vec<Gateway> = worlds.iter().map(World::serve).collect();
+    let snapshots = || database.psql("select count(distinct snapshot), count(*) from kanhe.snapshots");
+    eventually("both snapshots are in the database", || (snapshots() == "1|2").then_some(()));
+    assert!(gateways.iter().all(|gateway| remarks(gateway).is_empty()));
+    let swapped = worlds[0].folder.path().join("policies.new");
+    copy(&control, &swapped);
+    let calendar = swapped.join("calendar.toml");
+    std::fs::write(&calendar, format!("{}\n# another version\n", std::fs::read_to_string(&calendar).unwrap())).unwrap();
+    std::fs::rename(&control, worlds[0].folder.path().join("policies.old")).unwrap();
+    std::os::unix::fs::symlink(&swapped, &control).unwrap();
+    let newer = gateways[0].reload();
+    assert!(newer.starts_with("snapshot "), "{newer}");
+    // The peer hears of it within the time in which it says that it is there.
+    eventually("the other lags", || (remarks(&gateways[1]) == ["snapshot_lags"]).then_some(()));
+    assert!(remarks(&gateways[0]).is_empty());
+    assert!(gateways[1].admin("/metrics").1.contains("kanhe_snapshot_lags 1.0"));
+    assert_eq!(gateways[1].reload(), newer);
+    eventually("it caught up", || remarks(&gateways[1]).is_empty().then_some(()));
+    assert_eq!(database.psql("select count(distinct published) from kanhe.snapshots"), "2", "who follows publishes nothing");
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod database;
 mod feed;
 mod hand;
 mod search;
+mod snapshots;
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,7 @@ pub(in super::super) use feed::Gate;
 pub use feed::SharedFeed;
 pub use hand::Hand;
 pub use search::Registered;
+pub use snapshots::Ahead;
 
 use super::{Broken, Row, Store};
 
@@ -61,11 +63,12 @@ pub fn fill(database: &Database, log: &str, folder: &std::path::Path) -> Result<
 /// Makes what is not there yet; a role that may not make anything finds it made.
 fn make_tables(client: &mut Client) -> Result<(), Broken> {
     // The last of them.
-    let there: Option<String> = client.query_one("SELECT to_regclass('kanhe.portions_log')::text", &[])?.get(0);
+    let there: Option<String> = client.query_one("SELECT to_regclass('kanhe.snapshots_snapshot')::text", &[])?.get(0);
     if there.is_none() {
         let mut making = client.transaction()?;
         making.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])?;
         making.batch_execute(SCHEMA)?;
+        making.batch_execute(snapshots::TABLE)?;
         making.commit()?;
     }
     Ok(())
@@ -142,13 +145,16 @@ impl Postgres {
         Ok(())
     }
 
-    /// Says that this gateway is there, and under which snapshot.
-    pub(super) fn seen(&mut self, snapshot: Option<&str>) -> Result<(), Broken> {
+    /// Says that this gateway is there, and under which snapshot; whether a peer has a newer one.
+    pub(super) fn seen(&mut self, snapshot: Option<&str>) -> Result<Option<Ahead>, Broken> {
         if snapshot.is_some() {
             self.snapshot = snapshot.map(str::to_owned);
         }
         self.client.execute(SEEN, &[&self.log, &i64::try_from(self.end).unwrap_or(i64::MAX), &self.snapshot])?;
-        Ok(())
+        match &self.snapshot {
+            Some(snapshot) => snapshots::compare(&mut self.client, &self.log, snapshot),
+            None => Ok(None),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::super::super::receipt::Sealed;
 use super::super::super::ticket::Ticket;
 use super::super::feed::{State, catch_up};
 use super::super::{Broken, Row, Store};
-use super::{Database, Postgres};
+use super::{Ahead, Database, Postgres};
 use crate::sys;
 
 /// How often the signed log is looked at, and this gateway says that it is there.
@@ -63,11 +63,23 @@ impl Gate {
 struct Told {
     size: AtomicU64,
     broken: Mutex<Option<String>>,
+    ahead: Mutex<Option<Ahead>>,
 }
 
 impl Told {
     fn broken(&self) -> std::sync::MutexGuard<'_, Option<String>> {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ahead(&self) -> std::sync::MutexGuard<'_, Option<Ahead>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn compared(&self, ahead: Option<Ahead>) {
+        let before = std::mem::replace(&mut *self.ahead(), ahead.clone());
+        if let Some(Ahead { snapshot, log }) = ahead.filter(|ahead| before.as_ref() != Some(ahead)) {
+            tracing::warn!(%snapshot, %log, "another gateway has a newer control snapshot than this one");
+        }
     }
 }
 
@@ -112,6 +124,11 @@ impl SharedFeed {
     /// How the database stands.
     pub fn state(&self) -> State {
         State { size: self.told.size.load(Ordering::Relaxed), broken: self.told.broken().clone() }
+    }
+
+    /// The control snapshot of a peer that is newer than the one here, as far as the database said when it last answered.
+    pub fn ahead(&self) -> Option<Ahead> {
+        self.told.ahead().clone()
     }
 
     /// Where the writer hands batches over.
@@ -255,7 +272,7 @@ impl Feeding {
             return Err(Broken { why, anew: false });
         }
         if self.seen.is_none_or(|seen| seen.elapsed() > SEEN_EVERY) {
-            store.seen(self.snapshot.as_deref())?;
+            told.compared(store.seen(self.snapshot.as_deref())?);
             self.seen = Some(sys::instant());
         }
         Ok(())
