@@ -112,8 +112,12 @@ impl Folder {
 
     /// Lists the folder again: what changed, came or went since the first listing is an error.
     pub(super) fn report_changes(&self, problems: &Problems) {
-        let unheard = Problems::default();
-        let now = list(&self.root, &unheard).unwrap_or_default();
+        // What could not be read the first time has been told.
+        let again = Problems::default();
+        let Some(now) = list(&self.root, &again) else {
+            let (errors, warnings) = again.into_parts();
+            return problems.add(errors, warnings);
+        };
         let paths = self.listed.keys().chain(now.keys().filter(|path| !self.listed.contains_key(*path)));
         for path in paths.filter(|path| self.listed.get(*path) != now.get(*path)) {
             let message = Text::new("文件在读取期间发生变化", "the file changed while the folder was read");

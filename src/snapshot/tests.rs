@@ -51,6 +51,10 @@ fn a_folder_that_changes_while_it_is_read_is_refused() {
     fs::write(folder.join("grants/d.toml"), "x").unwrap();
     read.report_changes(&problems);
     fs::remove_dir_all(&folder).unwrap();
+    let gone = Problems::default();
+    read.report_changes(&gone);
+    let told: Vec<_> = gone.into_parts().0.iter().map(|problem| problem.code).collect();
+    assert_eq!(told, ["unreadable"], "a folder that cannot be listed did not change file by file");
     let (errors, _) = problems.into_parts();
     let told: Vec<_> = errors.iter().map(|problem| (&*problem.place.file, problem.code)).collect();
     let changed = "changed_while_reading";
