@@ -32,7 +32,7 @@ const TAKE: &[u8; 5] = b"take\n";
 /// How long either side waits for the other's word.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long callers with kept HTTP/1.1 connections have to hear that they end, at least.
-pub(super) const NOTICE: Duration = Duration::from_secs(1);
+pub(super) const NOTICE: Duration = Duration::from_secs(2);
 
 /// The running gateway's side: its sockets, for whoever asks.
 pub(super) struct Offer {

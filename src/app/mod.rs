@@ -156,6 +156,7 @@ struct Gateway {
     stopping: watch::Sender<bool>,
     signals: Signals,
     seen: Vec<Listing>,
+    offer: Option<handover::Offer>,
 }
 
 /// Received from before the gateway says that it listens: a signal sent right then must not end the process.
@@ -294,6 +295,9 @@ impl Gateway {
         let clerk = desk.map(|desk| desk.staff(shared.snapshot.clone())).transpose();
         let clerk = clerk.map_err(|error| Error::trouble("无法启动额度线程", "the thread of quotas cannot start", error))?;
         let signals = Signals::receive()?;
+        let offer = handover::Offer::open(shared.ledger.folder(), &listeners.0, &listeners.1);
+        let unoffered = |error| tracing::warn!(%error, "the next gateway cannot take the sockets over; it needs a stop and a start");
+        let offer = offer.map_err(unoffered).ok();
         announce_listeners(&listeners, &config, announce)?;
         announce(&format!("snapshot {}", shared.snapshot().digest));
         let (stopping, stop) = watch::channel(false);
@@ -310,16 +314,13 @@ impl Gateway {
             control: Arc::new(control),
             draining: AtomicBool::new(false),
         });
-        Ok(Self { config_path: config_path.to_owned(), config, shared, admin, listeners, workers, clerk, stopping, signals, seen })
+        Ok(Self { config_path: config_path.to_owned(), config, shared, admin, listeners, workers, clerk, stopping, signals, seen, offer })
     }
 
     /// Takes calls until SIGTERM or SIGINT, or until another gateway has taken the sockets; reloads on SIGHUP, and when a
     /// watched folder changed.
     async fn run(mut self, announce: &Announce) -> Result<(), Error> {
         let (gateway, admin_listener) = self.listeners;
-        let offer = handover::Offer::open(self.shared.ledger.folder(), &gateway, &admin_listener);
-        let unoffered = |error| tracing::warn!(%error, "the next gateway cannot take the sockets over; it needs a stop and a start");
-        let mut offer = offer.map_err(unoffered).ok();
         let accepting = tokio::spawn(self.workers.accept(gateway, self.shared.limits.connections));
         let witnessing = witnessing::start(&self.config.ledger.witnesses, &self.shared.ledger)?;
         let administering = tokio::spawn(admin::serve(admin_listener, self.admin.clone()));
@@ -331,7 +332,7 @@ impl Gateway {
             let told = tokio::select! {
                 _ = self.signals.terminate.recv() => Some(Told::ToStop),
                 _ = self.signals.interrupt.recv() => Some(Told::ToStop),
-                () = handover::Offer::taken(&mut offer) => Some(Told::Taken),
+                () = handover::Offer::taken(&mut self.offer) => Some(Told::Taken),
                 () = over(&mut leaving) => break,
                 _ = self.signals.hangup.recv() => { reloads.ask(); None }
                 step = reloads.step() => {
@@ -352,7 +353,7 @@ impl Gateway {
         tracing::info!("stopping: calls in flight finish, no new one begins");
         accepting.abort();
         // Where nobody has taken the sockets they close with this.
-        drop(offer);
+        drop(self.offer.take());
         self.stopping.send_replace(true);
         let drained = tokio::time::timeout(self.shared.limits.drain, self.workers.drained(&self.shared)).await;
         if drained.is_err() {
