@@ -13,6 +13,7 @@ use kanhe::purpose::stated::Stated;
 use kanhe::snapshot::Snapshot;
 use kanhe::sys;
 
+use crate::process::processor_time;
 use crate::world::{REQUESTERS, TENS};
 
 /// Calls that are measured together.
@@ -21,6 +22,8 @@ const BATCH: usize = 50;
 /// Seconds a decision, and how long the load took.
 pub struct Decided {
     pub load: Duration,
+    /// Processor time of it, of all threads.
+    pub work: Duration,
     /// The first decision of all.
     pub first: f64,
     /// Median of new requesters' decisions, 10 items.
@@ -32,9 +35,9 @@ pub struct Decided {
 
 /// Loads the folder and decides.
 pub fn run(control: &Path, grants: usize) -> Decided {
-    let started = Instant::now();
+    let (started, before) = (Instant::now(), processor_time("/proc/self/stat"));
     let (snapshot, _) = Snapshot::load(control).unwrap_or_else(|refused| panic!("{:#?}", refused.errors));
-    let load = started.elapsed();
+    let (load, work) = (started.elapsed(), processor_time("/proc/self/stat") - before);
     let calls: Vec<_> = (0..REQUESTERS).map(|n| call(&snapshot, n, "/r0", "s0")).collect();
     let first = per_call(&snapshot, &calls[..1]);
     let mut cold: Vec<f64> = calls[BATCH..].chunks(BATCH).map(|calls| per_call(&snapshot, calls)).collect();
@@ -42,7 +45,7 @@ pub fn run(control: &Path, grants: usize) -> Decided {
     let warm = warm(&snapshot, &calls[0]);
     // The grants of twenty are the departments'; a tenth has none for the resource with many items.
     let many = (grants >= 20).then(|| call(&snapshot, 0, &format!("/r{}", TENS - 1), "s1"));
-    Decided { load, first, cold: cold[cold.len() / 2], warm_many: many.map_or(f64::NAN, |call| self::warm(&snapshot, &call)), warm }
+    Decided { load, work, first, cold: cold[cold.len() / 2], warm_many: many.map_or(f64::NAN, |call| self::warm(&snapshot, &call)), warm }
 }
 
 struct Call(Subject, Target, Bound);

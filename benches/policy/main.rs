@@ -22,7 +22,9 @@ fn main() {
     let sizes = [(20, 10), (20, 20), (20, 100_000), (1_000, 10), (1_000, 100_000), (10_000, 10), (10_000, 100_000)];
     let chosen = |(policies, grants): &(usize, usize)| wanted.is_empty() || wanted == [*policies, *grants];
     let folder = std::env::temp_dir().join(format!("kanhe-bench-policy-{}", std::process::id()));
-    println!("policies  grants | load ms  ready ms | rest MiB  peak MiB  reload × | cold µs  first µs  50 items warm ns  10 items warm ns");
+    println!(
+        "policies  grants | load ms (processor)  ready ms (processor) | rest MiB  peak MiB  reload × | cold µs  first µs  50 items warm ns  10 items warm ns"
+    );
     for (policies, grants) in sizes.into_iter().filter(chosen) {
         let control = folder.join("policies");
         std::fs::create_dir_all(&control).expect("a temporary folder");
@@ -36,9 +38,11 @@ fn measure(folder: &Path, control: &Path, policies: usize, grants: usize) {
     let run = process::run(folder);
     let decided = decide::run(control, grants);
     println!(
-        "{policies:>8} {grants:>7} | {:>7.0}  {:>8.0} | {:>8.1}  {:>8.1}  {:>8.2} | {:>7.1}  {:>8.1}  {:>16.0}  {:>16.0}",
+        "{policies:>8} {grants:>7} | {:>7.0} {:>11.0}  {:>8.0} {:>11.0} | {:>8.1}  {:>8.1}  {:>8.2} | {:>7.1}  {:>8.1}  {:>16.0}  {:>16.0}",
         decided.load.as_secs_f64() * 1e3,
+        decided.work.as_secs_f64() * 1e3,
         run.ready.as_secs_f64() * 1e3,
+        run.work.as_secs_f64() * 1e3,
         run.rest_kib as f64 / 1024.0,
         run.peak_kib as f64 / 1024.0,
         run.peak_kib as f64 / run.rest_kib as f64,

@@ -13,6 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 pub struct Run {
     /// From the start of the process to the line `snapshot …`.
     pub ready: Duration,
+    /// Processor time until then, of all threads.
+    pub work: Duration,
     /// Resident at rest, before any call.
     pub rest_kib: u64,
     /// The most that was resident while it reloaded.
@@ -55,6 +57,7 @@ pub fn run(folder: &Path) -> Run {
     lines.find(|line| line.starts_with("snapshot ")).expect("it is ready");
     let ready = started.elapsed();
     let pid = child.id();
+    let work = processor_time(&format!("/proc/{pid}/stat"));
     // What the load let go of is given back to the system within a moment.
     std::thread::sleep(Duration::from_secs(1));
     let rest_kib = memory(pid, "VmRSS:");
@@ -69,7 +72,15 @@ pub fn run(folder: &Path) -> Run {
     let peak_kib = memory(pid, "VmHWM:");
     signal(Signal::TERM);
     child.wait().expect("it ends");
-    Run { ready, rest_kib, peak_kib }
+    Run { ready, work, rest_kib, peak_kib }
+}
+
+/// Processor time of a process, in the hundredths of a second that Linux counts.
+pub fn processor_time(stat: &str) -> Duration {
+    let stat = std::fs::read_to_string(stat).expect("the process is there");
+    let (_, fields) = stat.rsplit_once(')').expect("its name");
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("ticks")).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 fn memory(pid: u32, key: &str) -> u64 {

@@ -167,8 +167,8 @@ impl Tiles {
     }
 }
 
-/// Makes a log of `size` entries in `folder`.
-pub fn make(folder: &Path, size: u64) -> io::Result<()> {
+/// Makes a log of `size` entries in `folder`; its first share is the one of number `from`.
+pub fn make(folder: &Path, size: u64, from: u64) -> io::Result<()> {
     for name in ["journal", "salts", "snapshots", "inbox"] {
         fs::create_dir_all(folder.join(name))?;
     }
@@ -180,9 +180,9 @@ pub fn make(folder: &Path, size: u64) -> io::Result<()> {
         let written = format!("{time:.6}");
         text.clear();
         if index.is_multiple_of(2) {
-            granted(index, &written, &mut text)
+            granted(from + index, &written, &mut text)
         } else {
-            settled(index, index - 1, &written, &mut text)
+            settled(from + index, index - 1, &written, &mut text)
         }
         tiles.push(text.as_bytes())?;
         time += step;

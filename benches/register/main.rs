@@ -2,7 +2,12 @@
 //!
 //! ```text
 //! cargo bench --bench register -- [--entries 10000000] [--dir DIR]
+//! cargo bench --bench register -- --postgres [--entries 10000000] [--logs 20]
 //! ```
+//!
+//! With `--postgres`: how fast as many logs are registered in one PostgreSQL, one after the other, at what processor time on
+//! either side, and how fast all of them are asked together. The server (Debian's) is started for it, with its defaults, in
+//! a temporary folder that is removed at the end.
 //!
 //! The log is made in DIR where there is none (10 million entries: about 7 GB) and is left there. Every lookup opens
 //! the register anew, as a command does. Times are wall clock: median and worst of the rounds.
@@ -16,6 +21,7 @@
 )]
 
 mod log;
+mod postgres;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -34,10 +40,13 @@ fn option(name: &str) -> Option<String> {
 
 fn main() {
     let entries: u64 = option("--entries").map_or(10_000_000, |text| text.parse().unwrap());
+    if std::env::args().any(|arg| arg == "--postgres") {
+        return postgres::run(entries, option("--logs").map_or(20, |text| text.parse().unwrap()));
+    }
     let folder = option("--dir").map_or_else(|| PathBuf::from("target/bench-register").join(entries.to_string()), PathBuf::from);
     if !folder.join("checkpoint").exists() {
         let begun = Instant::now();
-        log::make(&folder, entries).unwrap();
+        log::make(&folder, entries, 0).unwrap();
         println!("log made: {entries} entries in {:.1?}", begun.elapsed());
     }
     let begun = Instant::now();

@@ -129,7 +129,7 @@ fn without_forbids(folder: &Path) -> PathBuf {
 /// networks and four thousand addresses.
 async fn write(config: &Config, snapshot: &Snapshot, calls: u64) {
     let ledger = Arc::new(Ledger::open(&config.ledger, true).expect("a new ledger"));
-    ledger.store_snapshot(snapshot.hex(), &snapshot.files).expect("the snapshot is kept");
+    ledger.store_snapshot(snapshot.hex(), &snapshot.files, None).expect("the snapshot is kept");
     let recorder = Recorder::new(ledger.clone());
     let networks: [Arc<str>; 2] = ["government".into(), "other".into()];
     let kinds = [

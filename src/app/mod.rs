@@ -261,7 +261,7 @@ impl Gateway {
         let (quotas, desk) = quotas::open(&config.ledger, &ledger, &world.snapshot)?;
         let files = std::mem::take(&mut world.snapshot.files);
         ledger
-            .store_snapshot(world.snapshot.hex(), &files)
+            .store_snapshot(world.snapshot.hex(), &files, None)
             .map_err(|error| Error::trouble("无法保存控制快照", "the control snapshot cannot be kept", error))?;
         drop(files);
         recorder

@@ -183,8 +183,7 @@ impl Work {
             };
             for wish in wishes {
                 match answer {
-                    // Nobody waits for the next portion, and whoever went away waits no more.
-                    Told::Later if wish.answer.as_ref().is_none_or(tokio::sync::oneshot::Sender::is_closed) => {}
+                    Told::Later if !wish.is_waited_for() => {}
                     Told::Later if wish.since.elapsed() < PATIENCE => self.waiting.push(wish),
                     told => wish.tell(told),
                 }
@@ -220,6 +219,10 @@ impl Work {
     }
 
     fn give_all(&mut self, quotas: &Quotas) {
+        if let Some(why) = &self.broken {
+            tracing::warn!(error = why, "unused portions of quotas are not given back; they are found again at the next start");
+            return;
+        }
         let today = self.today();
         let given = || -> Result<(), Broken> {
             let mut hand = self.hand.take().map_or_else(|| Hand::open(&self.database, &self.log), Ok)?;
@@ -239,7 +242,7 @@ impl Work {
 /// Draws the next portion, for what all these wishes need.
 fn ask(hand: &mut Hand, quotas: &Quotas, grant: &str, day: Date, wishes: &[Wish]) -> Result<Told, Broken> {
     let (held, unused) = quotas.held(grant, day);
-    let waiting = || wishes.iter().filter(|wish| wish.answer.is_some()).map(|wish| wish.wanted);
+    let waiting = || wishes.iter().filter(|wish| wish.is_waited_for()).map(|wish| wish.wanted);
     let missing = |wanted: Portion| wanted.with(unused, u64::saturating_sub);
     let least = waiting().reduce(|one, other| one.with(other, u64::min)).map(missing).unwrap_or_default();
     let all = missing(waiting().fold(Portion::default(), |sum, wanted| sum.with(wanted, u64::saturating_add)));

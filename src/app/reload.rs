@@ -162,7 +162,8 @@ impl Reloads {
         let unkept = |error: &dyn std::fmt::Display| {
             Error::trouble("新的控制快照无法记录，未启用", "the new snapshot cannot be recorded, so it is not activated", error)
         };
-        let kept = tokio::task::spawn_blocking(move || ledger.store_snapshot(&hex, &files)).await;
+        let earlier = previous.trim_start_matches("sha256:").to_owned();
+        let kept = tokio::task::spawn_blocking(move || ledger.store_snapshot(&hex, &files, Some(&earlier))).await;
         kept.map_err(|error| unkept(&error))?.map_err(|error| unkept(&error))?;
         let recorded = shared.recorder.activated(&world.passed.activation(&digest, Some(&previous))).await;
         recorded.map_err(|error| unkept(&error))?;

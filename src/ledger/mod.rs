@@ -337,9 +337,10 @@ impl Ledger {
         self.shared.reserve()
     }
 
-    /// Keeps the files of a control snapshot, durably: an entry names it by its digest. `hex` is the digest's hex.
-    pub fn store_snapshot(&self, hex: &str, files: &[(String, Vec<u8>)]) -> io::Result<()> {
-        snapshots::store(&self.folder, hex, files)
+    /// Keeps the files of a control snapshot, durably: an entry names it by its digest. `hex` is the digest's hex, and
+    /// `earlier` that of a kept one that may hold the same files.
+    pub fn store_snapshot(&self, hex: &str, files: &[(String, Vec<u8>)], earlier: Option<&str>) -> io::Result<()> {
+        snapshots::store(&self.folder, hex, files, earlier)
     }
 
     /// Whether shares can be recorded.

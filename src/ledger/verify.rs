@@ -23,6 +23,7 @@ mod log;
 mod journal_tail;
 mod keys;
 pub mod receipt;
+pub mod rows;
 mod snapshots;
 mod tile;
 

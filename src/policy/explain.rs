@@ -5,16 +5,18 @@
 mod facts;
 mod flips;
 mod literals;
+mod regions;
 mod strict;
 mod survey;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cedar_policy::{Effect, EntityUid, Policy, PolicyId, Request};
+use cedar_policy::{Effect, Entities, EntityUid, Policy, PolicyId, Request};
 
 pub use facts::Fact;
 pub use flips::{Alternatives, Flip, Flips};
+pub use regions::RegionWhy;
 pub use strict::{Ground, Stricter};
 pub use survey::{Asked, Row, Survey, Way};
 
@@ -175,6 +177,35 @@ impl Policies {
     }
 }
 
+/// One question with its answer, and what the policies said to it.
+fn told(
+    policies: &Policies,
+    (action, allowed): (&'static str, bool),
+    slice: &Slice,
+    asked: Option<(&Request, &Entities)>,
+    reasons: &BTreeSet<PolicyId>,
+) -> Question {
+    let mut matching: Vec<&Policy> = slice.policies.policies().collect();
+    matching.sort_by_key(|policy| (!reasons.contains(policy.id()), policy.effect() == Effect::Permit, policy.id().to_string()));
+    let more = matching.len().saturating_sub(MOST.max(reasons.len()));
+    matching.truncate(MOST.max(reasons.len()));
+    let why = |policy: &Policy| {
+        let (request, entities) = asked?;
+        let known = policies.rules.known.get(policy.id())?;
+        let conditions = facts::of(policy, request, entities);
+        Some(PolicyWhy {
+            id: known.id.clone(),
+            permits: policy.effect() == Effect::Permit,
+            place: known.place.clone(),
+            text: policy.to_string(),
+            determining: reasons.contains(policy.id()),
+            holds: conditions.hold,
+            facts: conditions.facts,
+        })
+    };
+    Question { action, allowed, policies: matching.into_iter().filter_map(why).collect(), more }
+}
+
 /// Asks a call's questions again and tells what answered them.
 struct Teller<'t, 'c> {
     policies: &'t Policies,
@@ -189,30 +220,8 @@ impl Teller<'_, '_> {
             Err(_) => (false, BTreeSet::new()),
         };
         let context = self.judge.context.clone();
-        let request = Request::new(self.judge.principal.clone(), action(name), resource.clone(), context, None);
-        let mut policies: Vec<&Policy> = slice.policies.policies().collect();
-        policies.sort_by_key(|policy| (!reasons.contains(policy.id()), policy.effect() == Effect::Permit, policy.id().to_string()));
-        let more = policies.len().saturating_sub(MOST.max(reasons.len()));
-        policies.truncate(MOST.max(reasons.len()));
-        let policies = match &request {
-            Ok(request) => policies.into_iter().filter_map(|policy| self.policy(policy, request, &reasons)).collect(),
-            Err(_) => Vec::new(),
-        };
-        Question { action: name, allowed, policies, more }
-    }
-
-    fn policy(&self, policy: &Policy, request: &Request, reasons: &BTreeSet<PolicyId>) -> Option<PolicyWhy> {
-        let known = self.policies.rules.known.get(policy.id())?;
-        let conditions = facts::of(policy, request, &self.judge.entities);
-        Some(PolicyWhy {
-            id: known.id.clone(),
-            permits: policy.effect() == Effect::Permit,
-            place: known.place.clone(),
-            text: policy.to_string(),
-            determining: reasons.contains(policy.id()),
-            holds: conditions.hold,
-            facts: conditions.facts,
-        })
+        let request = Request::new(self.judge.principal.clone(), action(name), resource.clone(), context, None).ok();
+        told(self.policies, (name, allowed), slice, request.as_ref().map(|request| (request, &self.judge.entities)), &reasons)
     }
 
     fn item(&self, candidate: &super::decide::Candidate<'_>) -> ItemWhy {

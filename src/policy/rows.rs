@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{Entity, EntityUid, Request};
+use cedar_policy::{Entities, Entity, EntityUid, Request};
 
 use super::decide::{Call, answer};
 use super::entities::{Lineage, TYPES, action, region_entity, rows_entity, uid};
+use super::index::Slice;
 use super::{Circumstances, Denial, Policies, context};
 use crate::catalogue::route::Target;
 use crate::identity::Subject;
@@ -33,6 +34,13 @@ impl Question {
     }
 }
 
+/// The question of one region, ready to be asked.
+pub(super) struct Asking {
+    pub(super) slice: Arc<Slice>,
+    pub(super) entities: Entities,
+    pub(super) request: Request,
+}
+
 impl Policies {
     /// Whether the answer to this call may hold records of the region with this code. A code that is none, or that is
     /// not registered where regions are, is never included; whatever cannot be evaluated is a denial.
@@ -51,6 +59,12 @@ impl Policies {
     }
 
     fn asked_for_rows(&self, call: &Call<'_>, chain: &[Arc<str>]) -> Result<Result<bool, Denial>, String> {
+        let Asking { slice, entities, request } = self.asking(call, chain)?;
+        Ok(answer(self, &slice, &entities, &request).map(|asked| asked.allowed))
+    }
+
+    /// What the authorizer is asked about the records of a region: the first of `chain`, the others stand around it.
+    pub(super) fn asking(&self, call: &Call<'_>, chain: &[Arc<str>]) -> Result<Asking, String> {
         let resource = &call.target.resource;
         let registered = &self.registered;
         let asset = registered.asset(&resource.id).ok_or_else(|| format!("resource `{}` is not in this snapshot", resource.id))?;
@@ -73,6 +87,6 @@ impl Policies {
         let context = context::of(call, &slice.reads, &self.unread)?;
         let request = Request::new(principal.uid, action("include"), rows.uid, context, Some(&self.rules.schema));
         let request = request.map_err(|error| error.to_string())?;
-        Ok(answer(self, &slice, &entities, &request).map(|asked| asked.allowed))
+        Ok(Asking { slice, entities, request })
     }
 }

@@ -13,14 +13,14 @@ use crate::identity::Subject;
 
 /// Who holds a grant, as far as finding it goes: a grant of both kinds is its requester's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Party {
+enum Party {
     Requester(Arc<str>),
     Department(Arc<str>),
 }
 
 /// What may be held once only within any day and kind of operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+struct Key {
     party: Party,
     scenario: Arc<str>,
     pattern: ResourcePattern,
@@ -28,7 +28,7 @@ pub(super) struct Key {
 
 impl Key {
     /// The grant's place; none where it has no holder.
-    pub(super) fn of(grant: &Grant) -> Option<Self> {
+    fn of(grant: &Grant) -> Option<Self> {
         let holder = &grant.holder;
         let requester = holder.requester.clone().map(Party::Requester);
         let party = requester.or_else(|| holder.department.clone().map(Party::Department))?;
@@ -64,12 +64,18 @@ impl Held {
         let mut held: HashMap<Key, Vec<Arc<Grant>>> = HashMap::new();
         for grant in grants {
             if let Some(key) = Key::of(grant) {
-                held.entry(key).or_default().push(grant.clone());
+                // Hardly any place has two.
+                held.entry(key).or_insert_with(|| Vec::with_capacity(1)).push(grant.clone());
             }
         }
         // The latest first: of several that have ended, it is the one to name.
         held.values_mut().for_each(|grants| grants.sort_by(|a, b| (b.valid_until, &b.id).cmp(&(a.valid_until, &a.id))));
         Self(held)
+    }
+
+    /// The grants of each place.
+    pub(super) fn all(&self) -> impl Iterator<Item = &[Arc<Grant>]> {
+        self.0.values().map(Vec::as_slice)
     }
 
     /// The requester's own before its department's, then the resource's before the provider's (DESIGN section 3). One

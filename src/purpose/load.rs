@@ -57,9 +57,10 @@ impl Purposes {
         let reading = grant::Reading::new(parties, catalogue, &read);
         let basis = files::basis(parties, &read, texts.basis);
         let (files, grants) = files::read(texts.grants, &reading, basis, before.map(|before| &before.files), problems);
-        overlap::report(&grants, problems);
         let calendar = texts.calendar.map(|calendar| Calendar::load(calendar, problems));
-        Self { files, ..Self::new(read, grants, calendar) }
+        let purposes = Self { files, ..Self::new(read, grants, calendar) };
+        overlap::report(&purposes.held, problems);
+        purposes
     }
 }
 

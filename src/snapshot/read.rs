@@ -72,8 +72,8 @@ impl Folder {
         };
         let listed = list(&root, problems)?;
         let mut texts = BTreeMap::new();
-        for path in listed.keys() {
-            if let Some(text) = read_text(&root, path, problems) {
+        for (path, stamp) in &listed {
+            if let Some(text) = read_text(&root, path, stamp.size, problems) {
                 texts.insert(path.clone(), text);
             }
         }
@@ -237,8 +237,8 @@ fn report_stray(path: &str, problems: &Problems) {
     }
 }
 
-fn read_text(root: &Path, path: &str, problems: &Problems) -> Option<String> {
-    let mut bytes = Vec::new();
+fn read_text(root: &Path, path: &str, size: u64, problems: &Problems) -> Option<String> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(LARGEST) + 1).unwrap_or_default());
     let read = fs::File::open(root.join(path)).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
     if let Err(error) = read {
         unreadable(path, &error, problems);

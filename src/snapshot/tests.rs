@@ -104,6 +104,7 @@ fn a_grant_file_is_read_again_only_when_it_or_what_it_rests_on_changed() {
     // Its own file.
     copy.edit("grants/last.toml", "\"active\"", "\"suspended\"");
     let two = load(Some(&one));
+    assert!(Arc::ptr_eq(&one.parties, &two.parties) && Arc::ptr_eq(&one.catalogue, &two.catalogue));
     assert!(same(&one, &two, early) && !same(&one, &two, late));
     assert_eq!(two.purposes.grants[late].status, crate::purpose::GrantStatus::Suspended);
     // A requester's and a scenario's status, and policies, are nothing that a grant is held against.
@@ -112,6 +113,7 @@ fn a_grant_file_is_read_again_only_when_it_or_what_it_rests_on_changed() {
     let three = load(Some(&two));
     assert!(same(&two, &three, early) && same(&two, &three, late));
     assert!(three.parties.requesters["patrol-app"].value.suspended);
+    assert!(Arc::ptr_eq(&two.catalogue, &three.catalogue));
     // The catalogue is: with the item goes the grant's right to name it.
     copy.edit("catalogue/psb.population.toml", "grade = 4", "grade = 3");
     let four = load(Some(&three));
@@ -125,4 +127,30 @@ fn a_grant_file_is_read_again_only_when_it_or_what_it_rests_on_changed() {
     fs::write(copy.0.join("grants/again.toml"), again).unwrap();
     let refused = Snapshot::load_after(&copy.0, Some(&four)).unwrap_err();
     assert!(refused.errors.iter().any(|problem| problem.code == "duplicate_id"), "{:#?}", refused.errors);
+}
+
+#[test]
+fn what_is_taken_over_from_the_snapshot_before_is_held_against_the_rest_anew() {
+    let copy = Copy::new("over");
+    let load = |before: Option<&Snapshot>| Snapshot::load_after(&copy.0, before);
+    let (one, warned) = load(None).unwrap();
+    fs::write(copy.0.join("named.cedar"), "@id(\"named\") forbid (principal, action, resource == Resource::\"psb.population\") when { context has grant && context.grant == Grant::\"g-2026-0007\" };\n").unwrap();
+    let (two, again) = load(Some(&one)).unwrap();
+    assert_eq!(format!("{warned:?}"), format!("{again:?}"), "warnings are told again");
+    // A policy that did not change names a grant that is gone.
+    let grants = fs::read_dir(copy.0.join("grants")).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(&grants).unwrap();
+    fs::write(&grants, text.replace("g-2026-0007", "g-2026-0077")).unwrap();
+    let refused = load(Some(&two)).unwrap_err();
+    assert!(
+        refused.errors.iter().any(|problem| problem.code == "unknown_entity" && &*problem.place.file == "named.cedar"),
+        "{:#?}",
+        refused.errors
+    );
+    fs::write(&grants, text).unwrap();
+    // The schema did change: every policy is held against it anew.
+    copy.edit("schema.cedarschema", "clearance: Long", "clearance: Long, extra?: Long");
+    let three = load(Some(&two)).unwrap().0;
+    let anew = load(None).unwrap().0;
+    assert_eq!((&three.digest, three.files.len()), (&anew.digest, anew.files.len()));
 }

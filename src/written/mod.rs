@@ -153,7 +153,10 @@ impl<'d, 'i> Table<'d, 'i> {
 
     /// A string that may be absent.
     pub fn opt_string(&self, key: &str) -> Option<Placed<String>> {
-        let value = self.take(key)?;
+        self.take(key).and_then(|value| self.quoted(key, value))
+    }
+
+    fn quoted(&self, key: &str, value: &'d Spanned<DeValue<'i>>) -> Option<Placed<String>> {
         match value.get_ref() {
             DeValue::String(text) => Some(Placed { value: text.to_string(), place: self.document.place(value.span()) }),
             _ => {
@@ -165,12 +168,13 @@ impl<'d, 'i> Table<'d, 'i> {
 
     /// A string that must be there; it may be empty.
     pub fn string(&self, key: &str) -> Option<Placed<String>> {
-        if !self.has(key) {
-            self.take(key);
-            self.missing(key);
-            return None;
+        match self.take(key) {
+            Some(value) => self.quoted(key, value),
+            None => {
+                self.missing(key);
+                None
+            }
         }
-        self.opt_string(key)
     }
 
     /// A string that must be there and not be blank.

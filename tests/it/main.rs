@@ -25,6 +25,7 @@ mod interop;
 mod loader;
 mod origin;
 mod postgres;
+mod proof;
 mod proving;
 mod publish;
 mod quotas;

@@ -7,13 +7,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::Value;
 
 use super::support::postgres::Postgres;
-use super::support::{Answer, Gateway, World, eventually};
+use super::support::{Answer, Gateway, PATIENCE, World, eventually};
 
 /// A world whose gateway of this name registers in the database.
 pub fn world(name: &str, database: &Postgres, ca: &std::path::Path, gate: &str) -> World {
+    world_at(name, &database.url(ca), gate)
+}
+
+fn world_at(name: &str, url: &str, gate: &str) -> World {
     let world = World::new();
     let config = std::fs::read_to_string(world.config()).unwrap();
-    let config = config.replace("gw-1.test.example", name).replace("register = \"off\"", &format!("register = \"{}\"", database.url(ca)));
+    let config = config.replace("gw-1.test.example", name).replace("register = \"off\"", &format!("register = \"{url}\""));
     std::fs::write(world.config(), config.replace("gate = \"local\"", &format!("gate = \"{gate}\""))).unwrap();
     world
 }
@@ -23,7 +27,7 @@ async fn share(gateway: &Gateway, world: &World) -> Answer {
 }
 
 /// Waits until the database has as many entries of the log as the ledger; every one of them once, byte for byte.
-fn registered(database: &Postgres, world: &World, log: &str) {
+pub fn registered(database: &Postgres, world: &World, log: &str) {
     let entries = world.entries(&[]);
     eventually("the database has caught up", || {
         let count = database.psql(&format!("select count(*) from kanhe.entries where log = '{log}'"));
@@ -94,6 +98,81 @@ async fn two_gateways_register_all_they_share_through_kills_of_either_and_of_the
     assert!(logs.iter().all(|log| lines.iter().any(|line| line["log"] == *log)));
 }
 
+/// Callers that go on until they are stopped; whatever is not answered must be refused for the ledger's sake.
+struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+    callers: Vec<tokio::task::JoinHandle<Vec<u64>>>,
+}
+
+impl Load {
+    fn begin(gateway: &Arc<Gateway>, world: &World) -> Self {
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let caller = |_| {
+            let (gateway, token, stop, answered) = (gateway.clone(), world.housing(), stop.clone(), answered.clone());
+            tokio::spawn(async move {
+                let mut indexes = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = gateway.ask("GET", "/psb/population").token(&token).purpose("housing").send().await;
+                    if answer.status == 200 {
+                        indexes.push(answer.receipt().index);
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    } else {
+                        answer.refused(503, "ledger_unavailable");
+                    }
+                }
+                indexes
+            })
+        };
+        let callers = (0..4).map(caller).collect();
+        Self { stop, answered, callers }
+    }
+
+    /// Waits for so many more answers.
+    async fn answers(&self, more: usize) {
+        let wanted = self.answered.load(Ordering::Relaxed) + more;
+        while self.answered.load(Ordering::Relaxed) < wanted {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The indexes of all that was answered.
+    async fn end(self) -> Vec<u64> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut indexes = Vec::new();
+        for caller in self.callers {
+            indexes.extend(caller.await.unwrap());
+        }
+        indexes
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_synchronous_standby_whatever_was_answered_is_in_the_promoted_register_once() {
+    let authority = super::support::keys::Authority::new("database");
+    let mut primary = Postgres::start(&authority);
+    let standby = primary.standby();
+    let folder = super::support::folder::Folder::new();
+    let ca = folder.write("ca.pem", authority.pem());
+    let world = world_at("gw-1.test.example", &primary.url_with(&standby, &ca), "register");
+    let gateway = Arc::new(world.serve());
+    let load = Load::begin(&gateway, &world);
+    load.answers(60).await;
+    primary.kill();
+    standby.promote();
+    // It finds the other server by itself.
+    tokio::time::timeout(PATIENCE, load.answers(60)).await.expect("shares go on with the promoted standby");
+    let indexes = load.end().await;
+    let rows = standby.psql("select index from kanhe.entries where log = 'gw-1.test.example' and kind = 'share.granted'");
+    let rows: Vec<u64> = rows.lines().map(|index| index.parse().unwrap()).collect();
+    for index in &indexes {
+        assert_eq!(rows.iter().filter(|row| *row == index).count(), 1, "entry {index} was answered");
+    }
+    gateway.stop();
+    registered(&standby, &world, "gw-1.test.example");
+    world.verify();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn where_shares_wait_for_the_register_none_is_answered_before_it_is_there() {
     let authority = super::support::keys::Authority::new("database");
@@ -110,28 +189,8 @@ async fn where_shares_wait_for_the_register_none_is_answered_before_it_is_there(
     }
     // Under load, the database goes: whatever is answered is registered, the rest is refused.
     let gateway = Arc::new(gateway);
-    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let callers: Vec<_> = (0..4)
-        .map(|_| {
-            let (gateway, token, stop, answered) = (gateway.clone(), world.housing(), stop.clone(), answered.clone());
-            tokio::spawn(async move {
-                let mut indexes = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    let answer = gateway.ask("GET", "/psb/population").token(&token).purpose("housing").send().await;
-                    if answer.status == 200 {
-                        indexes.push(answer.receipt().index);
-                        answered.fetch_add(1, Ordering::Relaxed);
-                    } else {
-                        answer.refused(503, "ledger_unavailable");
-                    }
-                }
-                indexes
-            })
-        })
-        .collect();
-    while answered.load(Ordering::Relaxed) < 40 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let load = Load::begin(&gateway, &world);
+    load.answers(40).await;
     database.kill();
     let refused = loop {
         let answer = share(&gateway, &world).await;
@@ -139,11 +198,7 @@ async fn where_shares_wait_for_the_register_none_is_answered_before_it_is_there(
             break answer;
         }
     };
-    stop.store(true, Ordering::Relaxed);
-    let mut indexes = Vec::new();
-    for caller in callers {
-        indexes.extend(caller.await.unwrap());
-    }
+    let indexes = load.end().await;
     refused.refused(503, "ledger_unavailable");
     let (status, ready) = gateway.admin("/readyz");
     assert!(status == 503 && ready.contains("register_unavailable"), "{status} {ready}");

@@ -127,3 +127,22 @@ fn officers_test_what_each_region_gets() {
     let (code, told) = case("{ \"990102\" = false }");
     assert_eq!((code, &told["differences"]), (Some(1), &json!(["records of region 990102: expected dropped, found shown"])));
 }
+
+#[test]
+fn officers_are_told_why_a_region_is_dropped() {
+    let world = World::new();
+    let call = ["policy", "explain", "--requester", "jia-app", "--resource", "psb.residents", "--scenario", "housing"];
+    let regions = ["--region", "990102", "--region", "990202", "--region", "x"];
+    let output = world.kanhe(&[&["--format", "json", "--lang", "en"], &call[..], &regions].concat());
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told = told["regions"].as_array().unwrap();
+    let included: Vec<_> = told.iter().map(|region| (region["code"].as_str().unwrap(), region["included"].as_bool().unwrap())).collect();
+    assert_eq!(included, [("990102", true), ("990202", false), ("x", false)]);
+    let by = |region: &Value| region["asked"]["policies"][0]["id"].clone();
+    assert_eq!(by(&told[0]), "rows-as-granted");
+    assert!(by(&told[1]) == "rows-own-area" || told[1]["not_asked"].as_str().unwrap().contains("covers the regions"), "{told:?}");
+    assert_eq!(told[2]["not_asked"], "the code is no registered region");
+    let output = world.kanhe(&[&["--lang", "zh"], &call[..], &regions].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("990102：提供") && text.contains("990202：不提供"), "{text}");
+}

@@ -27,6 +27,14 @@ use crate::lang::Lang;
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// What a call carries.
+#[derive(Clone, Debug)]
+enum Content {
+    Json(Value),
+    /// A file in the demo's folder.
+    File(&'static str),
+}
+
 /// A call, and all that the `curl` line for it must say.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
@@ -34,7 +42,7 @@ pub(super) struct Call {
     path: &'static str,
     token: Option<&'static str>,
     purpose: Option<String>,
-    content: Option<Value>,
+    content: Option<Content>,
     from_government: bool,
     certificate: bool,
 }
@@ -47,7 +55,12 @@ impl Call {
 
     /// Asks with a content, in which the person's number belongs: addresses end up in logs.
     pub(super) fn post(path: &'static str, content: Value) -> Self {
-        Self { method: Method::POST, content: Some(content), ..Self::get(path) }
+        Self { method: Method::POST, content: Some(Content::Json(content)), ..Self::get(path) }
+    }
+
+    /// Hands over a file of the demo's folder.
+    pub(super) fn post_file(path: &'static str, file: &'static str) -> Self {
+        Self { method: Method::POST, content: Some(Content::File(file)), ..Self::get(path) }
     }
 
     /// With the token in `tokens/NAME.jwt`.
@@ -91,8 +104,14 @@ impl Call {
             let _ = write!(line, " -H 'Share-Purpose: {purpose}'");
         }
         let _ = write!(line, " -H 'Accept-Language: {}'", lang.tag());
-        if let Some(content) = &self.content {
-            let _ = write!(line, " \\\n  -H 'Content-Type: application/json' -d '{content}'");
+        match &self.content {
+            Some(Content::Json(content)) => {
+                let _ = write!(line, " \\\n  -H 'Content-Type: application/json' -d '{content}'");
+            }
+            Some(Content::File(name)) => {
+                let _ = write!(line, " \\\n  -H 'Content-Type: text/plain' --data-binary @{root}/{name}");
+            }
+            None => {}
         }
         let _ = write!(line, " \\\n  '{base}{}'", self.path);
         line
@@ -131,7 +150,7 @@ impl Answer {
 pub(super) struct Client {
     plain: TlsConnector,
     certified: TlsConnector,
-    tokens: PathBuf,
+    folder: PathBuf,
 }
 
 impl Client {
@@ -154,7 +173,7 @@ impl Client {
         Ok(Self {
             plain: TlsConnector::from(Arc::new(plain)),
             certified: TlsConnector::from(Arc::new(certified)),
-            tokens: folder.path("tokens"),
+            folder: folder.root().to_owned(),
         })
     }
 
@@ -181,7 +200,11 @@ impl Client {
     }
 
     fn token(&self, name: &str) -> Result<String, Trouble> {
-        let path = self.tokens.join(format!("{name}.jwt"));
+        self.file(&format!("tokens/{name}.jwt"))
+    }
+
+    fn file(&self, name: &str) -> Result<String, Trouble> {
+        let path = self.folder.join(name);
         std::fs::read_to_string(&path).map_err(|error| {
             Trouble::new(format!("无法读取 `{}`：{error}", path.display()), format!("cannot read `{}`: {error}", path.display()))
         })
@@ -197,12 +220,16 @@ impl Client {
         if let Some(purpose) = &call.purpose {
             request = request.header("share-purpose", purpose);
         }
-        let content = call.content.as_ref().map(|content| Bytes::from(content.to_string()));
-        if content.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
+        let (kind, content) = match &call.content {
+            Some(Content::Json(content)) => (Some("application/json"), content.to_string()),
+            Some(Content::File(name)) => (Some("text/plain"), self.file(name)?),
+            None => (None, String::new()),
+        };
+        if let Some(kind) = kind {
+            request = request.header(CONTENT_TYPE, kind);
         }
         request
-            .body(Full::new(content.unwrap_or_default()))
+            .body(Full::new(Bytes::from(content)))
             .map_err(|error| Trouble::new(format!("`{uri}` 不能作为请求：{error}"), format!("`{uri}` is no request: {error}")))
     }
 }

@@ -4,13 +4,21 @@ use super::Trouble;
 use super::folder::Folder;
 use super::issuer::Issuer;
 use super::tokens::AUDIENCE;
+use super::witness::Witness;
 
 /// The one address that counts as the government network, so that both sides of that line can be shown on one machine.
 pub(super) const GOVERNMENT: &str = "127.0.0.2";
 
+/// The gateway's name, and its log's.
+pub(super) const GATEWAY: &str = "gw-1.demo.example";
+/// The key that signs its log.
+pub(super) const LEDGER_KEY: &str = "secrets/ledger.key";
+
 /// Writes `kanhe.toml`, and `full/kanhe.toml` for a second gateway whose ledger runs out of room.
-pub(super) fn write(folder: &Folder, issuer: &Issuer, port: u16, admin_port: u16) -> Result<(), Trouble> {
-    folder.write("kanhe.toml", &text(issuer, "gw-1.demo.example", (port, admin_port), "", "ledger", ("16MiB", "1s")))?;
+pub(super) fn write(folder: &Folder, issuer: &Issuer, witness: &Witness, port: u16, admin_port: u16) -> Result<(), Trouble> {
+    let mut gateway = text(issuer, GATEWAY, (port, admin_port), "", "ledger", ("16MiB", "1s"));
+    gateway += &format!("[[ledger.witnesses]]\nkey = \"{}\"\nurl = \"{}\"\n", witness.key, witness.url);
+    folder.write("kanhe.toml", &gateway)?;
     folder.write("full/kanhe.toml", &text(issuer, "gw-full.demo.example", (0, 0), "../", "disk/ledger", ("1MiB", "100ms")))
 }
 

@@ -14,13 +14,19 @@ use crate::sys;
 const MARKER: &str = ".kanhe-demo";
 
 /// All that a demo writes at the top of its folder.
-const MADE: [&str; 12] = [
+const MADE: [&str; 18] = [
     "certs",
     "secrets",
     "policies",
     "ledger",
     "ledger-copy",
     "ledger-forged",
+    "ledger-rewritten",
+    "witness",
+    "witness.toml",
+    "witness.log",
+    "witnessed.txt",
+    "submission.txt",
     "kept-receipt.txt",
     "full",
     "tokens",

@@ -1,5 +1,5 @@
-//! What an operator can do who holds the ledger's key: takes a share out of the log, puts what is left together anew and
-//! signs it. The forged log is without fault in itself; only what others kept tells.
+//! What an operator can do who holds the ledger's key: takes a share out of the log, or tells all of it otherwise, puts it
+//! together anew and signs it. The forged log is without fault in itself; only what others kept tells.
 
 use std::fs;
 use std::io;
@@ -24,8 +24,16 @@ impl HashReader for Stored {
     }
 }
 
-/// Makes `to` a copy of the ledger in `from` that never heard of the share granted at `gone`, signed with the key at `key`.
-pub(super) fn forge(from: &Path, to: &Path, key: &Path, gone: u64) -> io::Result<()> {
+/// What the forged log tells otherwise.
+pub(super) enum Lie {
+    /// It never heard of the share granted at this index.
+    Gone(u64),
+    /// Nothing in it was ever asked for by the first of these: all of that was the second's doing.
+    Blamed(&'static str, &'static str),
+}
+
+/// Makes `to` a copy of the ledger in `from` with that lie in it, signed with the key at `key`; how many entries it has.
+pub(super) fn forge(from: &Path, to: &Path, key: &Path, lie: &Lie) -> io::Result<u64> {
     copy(from, to)?;
     fs::remove_dir_all(to.join("tile"))?;
     fs::remove_dir_all(to.join("journal"))?;
@@ -36,7 +44,10 @@ pub(super) fn forge(from: &Path, to: &Path, key: &Path, gone: u64) -> io::Result
             fs::remove_file(path)?;
         }
     }
-    let entries = without(from, gone)?;
+    let entries = match lie {
+        Lie::Gone(gone) => without(from, *gone)?,
+        Lie::Blamed(whom, instead) => blaming(from, whom, instead)?,
+    };
     let mut stored = Stored(Vec::new());
     for (n, entry) in (0..).zip(&entries) {
         let hashes = stored_hashes(n, entry, &stored).map_err(broken)?;
@@ -53,20 +64,42 @@ pub(super) fn forge(from: &Path, to: &Path, key: &Path, gone: u64) -> io::Result
     let name = fs::read_to_string(from.join("checkpoint"))?.lines().next().unwrap_or_default().to_owned();
     let root = tree_hash(size, &stored).map_err(broken)?;
     let text = format!("{name}\n{size}\n{root}\n");
-    fs::write(to.join("checkpoint"), sign(&text, &name, &fs::read_to_string(key)?, &fs::read_to_string(from.join("log.vkey"))?)?)
+    fs::write(to.join("checkpoint"), sign(&text, &name, &fs::read_to_string(key)?, &fs::read_to_string(from.join("log.vkey"))?)?)?;
+    // What witnesses signed would only contradict it.
+    match fs::remove_file(to.join("checkpoint.witnessed")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(size),
+    }
 }
 
 fn broken(error: Error) -> io::Error {
     io::Error::other(error.to_string())
 }
 
-/// The entries of the log but the share's, and so that what is left fits together.
-fn without(ledger: &Path, gone: u64) -> io::Result<Vec<Vec<u8>>> {
+/// All entries of a log.
+fn entries_of(ledger: &Path) -> io::Result<Vec<(u64, Value)>> {
     let mut all = Vec::new();
     query::read(ledger, 0, |record| {
         all.push((record.index, serde_json::from_slice::<Value>(&record.entry).unwrap_or_default()));
         ControlFlow::Continue(())
     })?;
+    Ok(all)
+}
+
+/// Every entry in its place, with another requester where it named this one.
+fn blaming(ledger: &Path, whom: &str, instead: &str) -> io::Result<Vec<Vec<u8>>> {
+    let told = entries_of(ledger)?.into_iter().map(|(_, mut entry)| {
+        if entry["requester"] == whom {
+            entry["requester"] = instead.into();
+        }
+        entry.to_string().into_bytes()
+    });
+    Ok(told.collect())
+}
+
+/// The entries of the log but the share's, and so that what is left fits together.
+fn without(ledger: &Path, gone: u64) -> io::Result<Vec<Vec<u8>>> {
+    let all = entries_of(ledger)?;
     let taken: Vec<u64> =
         all.iter().filter(|(index, entry)| *index == gone || entry["receipt_of"].as_u64() == Some(gone)).map(|(index, _)| *index).collect();
     let left = all.into_iter().filter(|(index, _)| !taken.contains(index)).map(|(_, mut entry)| {

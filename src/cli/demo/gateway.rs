@@ -19,7 +19,7 @@ use crate::lang::Lang;
 use crate::sys;
 
 /// How long the gateway may take to start, to reload or to drain before something is plainly wrong.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How much of the gateway's log is shown when it dies.
 const TAIL_LINES: usize = 12;
@@ -214,16 +214,19 @@ pub(super) fn command(arguments: &[&OsStr], input: &str) -> Result<Printed, Trou
     run().map_err(|error| cannot_run(&binary, &error))
 }
 
-fn binary() -> Result<PathBuf, Trouble> {
+/// This same program.
+pub(super) fn binary() -> Result<PathBuf, Trouble> {
     std::env::current_exe()
         .map_err(|error| Trouble::new(format!("找不到自身程序：{error}"), format!("cannot find this program itself: {error}")))
 }
 
-fn cannot_run(binary: &Path, error: &io::Error) -> Trouble {
+/// What to say when a child cannot be started.
+pub(super) fn cannot_run(binary: &Path, error: &io::Error) -> Trouble {
     Trouble::new(format!("无法运行 `{}`：{error}", binary.display()), format!("cannot run `{}`: {error}", binary.display()))
 }
 
-fn listen(output: std::process::ChildStdout) -> Receiver<String> {
+/// The lines that a child prints, as they come.
+pub(super) fn listen(output: std::process::ChildStdout) -> Receiver<String> {
     let (said, heard) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {

@@ -14,6 +14,7 @@ use rcgen::{
 };
 
 use super::Trouble;
+use super::config::LEDGER_KEY;
 use super::folder::Folder;
 use crate::sys;
 
@@ -50,7 +51,8 @@ pub(super) fn make(folder: &Folder) -> Result<Keys, Trouble> {
     folder.write_secret("secrets/gateway.key", &gateway_key.serialize_pem())?;
     folder.write("certs/housing-app.pem", &client_certificate.pem())?;
     folder.write_secret("secrets/housing-app.key", &client_key.serialize_pem())?;
-    folder.write_secret("secrets/ledger.key", &ed25519_pem()?)?;
+    folder.write_secret(LEDGER_KEY, &ed25519_pem()?)?;
+    folder.write_secret("secrets/witness.key", &ed25519_pem()?)?;
     for name in ["subject", "pseudonym"] {
         folder.write_secret(&format!("secrets/{name}.key"), &format!("{}\n", STANDARD.encode(sys::random::<32>())))?;
     }

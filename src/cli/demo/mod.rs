@@ -15,6 +15,7 @@ mod people;
 mod print;
 mod story;
 mod tokens;
+mod witness;
 mod world;
 
 use std::fmt;
@@ -99,11 +100,12 @@ fn demo(args: &DemoArgs, settings: &Settings, printer: &Printer) -> Result<Exit,
     let issuer = runtime.block_on(issuer::start(&keys))?;
     world::write(&folder, &origins)?;
     tokens::write(&folder, &keys, &issuer)?;
-    config::write(&folder, &issuer, args.port, args.admin_port)?;
+    let witness = witness::Witness::start(&folder)?;
+    config::write(&folder, &issuer, &witness, args.port, args.admin_port)?;
     let gateway = Gateway::start(folder.path("kanhe.toml"), folder.path("gateway.log"), false)?;
     printer.ready(&folder, &gateway, begun.elapsed());
     let client = client::Client::new(&keys, &folder)?;
-    let mut stage = Stage { runtime, client, folder, gateway, origins, lang: settings.lang, stop };
+    let mut stage = Stage { runtime, client, folder, gateway, witness, origins, lang: settings.lang, stop };
     let all_as_told = story::tell(&mut stage, printer)?;
     if !args.exit && !stopping(&stage.stop) {
         printer.serving_on(&stage);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -79,6 +80,15 @@ pub(super) struct QueryArgs {
     /// 在各网关共用的登记库中检索：某一台账的名称，或 all · ask the register of several gateways: a log's name, or all
     #[arg(long, value_name = "NAME|all", conflicts_with = "after")]
     log: Option<String>,
+    /// 逐行以签名的台账证明；未证明的在标准错误中指名 · hold each row against the signed log; what is not proven is named on standard error
+    #[arg(long, conflicts_with = "after")]
+    prove: bool,
+    /// 其他台账的目录或其副本；可重复 · the folder of another gateway's log, or a copy of it; may be repeated
+    #[arg(long, value_name = "FOLDER", requires = "prove")]
+    copy: Vec<PathBuf>,
+    /// 可信的核验公钥，或其文件；可重复 · a verifier key to trust, or its file; may be repeated
+    #[arg(long, value_name = "VKEY", requires = "prove")]
+    key: Vec<String>,
     /// 最多条数 · at most so many
     #[arg(long)]
     limit: Option<u64>,
@@ -92,13 +102,14 @@ pub(super) fn run(args: QueryArgs, settings: &Settings) -> Result<Exit, Trouble>
     let keys = keys.transpose().map_err(|error| Trouble::Text(error.text()))?;
     let (limit, count, reason) = (args.limit.unwrap_or(u64::MAX), args.count, args.reason.clone());
     let from = args.after.map_or(0, |after| after.saturating_add(1));
-    let log = args.log.clone();
+    let log = args.log.clone().or_else(|| args.prove.then(|| "all".to_owned()));
+    let proof = args.prove.then(|| across::prover(&config, &args.copy, &args.key)).transpose()?;
     let filter = filter(args, keys.as_ref())?;
     if filter.subject.is_some() || reason.is_some() {
         record_lookup(&config, &filter, reason.as_deref(), settings)?;
     }
     if let Some(log) = log {
-        return across::run(&config, &log, &filter, limit, count, settings);
+        return across::run(&config, &log, &filter, proof, (limit, count), settings);
     }
     if count { count_all(&config, &filter, from, limit, settings) } else { print_all(&config, &filter, from, limit, settings) }
 }

@@ -57,7 +57,7 @@ impl VerifyArgs {
 }
 
 /// A key as it is written, or the text of the file that holds it.
-fn written(key: &str) -> Result<String, Trouble> {
+pub(super) fn written(key: &str) -> Result<String, Trouble> {
     let is_key = key.matches('+').count() >= 2 && !Path::new(key).exists();
     if is_key { Ok(key.to_owned()) } else { String::from_utf8(content_of(Path::new(key))?).map_err(|_| not_text(key)) }
 }

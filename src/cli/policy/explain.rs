@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::{Exit, Settings, entry, load_configured, open_config, print_trouble};
 use crate::cli::{Format, out};
-use crate::policy::explain::Alternatives;
+use crate::policy::explain::{Alternatives, RegionWhy};
 use crate::policy::supposed::Supposed;
 use crate::replay::{self, Recorded};
 use crate::snapshot::Snapshot;
@@ -24,6 +24,9 @@ pub(super) struct ExplainArgs {
     index: Option<u64>,
     #[command(flatten)]
     call: call::CallArgs,
+    /// 该行政区划的记录会否提供，可写几个 · whether records of this region are shown; may be repeated
+    #[arg(long = "region", value_name = "CODE", conflicts_with_all = ["who", "item"])]
+    regions: Vec<String>,
     /// 谁能得到某数据项 · who may get the item
     #[arg(long)]
     who: bool,
@@ -35,14 +38,14 @@ pub(super) struct ExplainArgs {
 /// Exit 0: let pass, or somebody gets something; 1: not; 2: the question could not be answered.
 pub(super) fn run(args: ExplainArgs, settings: &Settings) -> Exit {
     let done = match args.index {
-        Some(index) => recorded(index, settings),
-        None if args.call.is_whole() => supposed(&args.call, settings),
+        Some(index) => recorded(index, &args.regions, settings),
+        None if args.call.is_whole() => supposed(&args, settings),
         None => survey::run(&args, settings),
     };
     done.unwrap_or_else(|exit| exit)
 }
 
-fn recorded(index: u64, settings: &Settings) -> Result<Exit, Exit> {
+fn recorded(index: u64, regions: &[String], settings: &Settings) -> Result<Exit, Exit> {
     let config = open_config(settings)?;
     let bytes = entry(&config.ledger.folder, index, settings)?;
     let trouble = |text| {
@@ -55,18 +58,18 @@ fn recorded(index: u64, settings: &Settings) -> Result<Exit, Exit> {
     supposed.given.emergency = recorded.emergency;
     supposed.given.work_time = recorded.work_time;
     let alternatives = Alternatives { networks: config.networks.names() };
-    Ok(tell(Some((index, &recorded)), &supposed, &snapshot, &alternatives, settings))
+    Ok(tell(Some((index, &recorded)), (&supposed, regions), &snapshot, &alternatives, settings))
 }
 
-fn supposed(args: &call::CallArgs, settings: &Settings) -> Result<Exit, Exit> {
+fn supposed(args: &ExplainArgs, settings: &Settings) -> Result<Exit, Exit> {
     let config = open_config(settings)?;
     let snapshot = load_configured(settings)?;
-    let supposed = args.suppose(&snapshot, &config.networks).map_err(|text| {
+    let supposed = args.call.suppose(&snapshot, &config.networks).map_err(|text| {
         print_trouble(&text, settings);
         Exit::Trouble
     })?;
     let alternatives = Alternatives { networks: config.networks.names() };
-    Ok(tell(None, &supposed, &snapshot, &alternatives, settings))
+    Ok(tell(None, (&supposed, &args.regions), &snapshot, &alternatives, settings))
 }
 
 /// A call as it is told: where it is recorded, and under which snapshot.
@@ -75,17 +78,19 @@ struct Told<'t> {
     supposed: &'t Supposed,
     snapshot: &'t str,
     zone: &'t TimeZone,
+    regions: Vec<RegionWhy>,
 }
 
 fn tell(
     entry: Option<(u64, &Recorded<'_>)>,
-    supposed: &Supposed,
+    (supposed, regions): (&Supposed, &[String]),
     snapshot: &Snapshot,
     alternatives: &Alternatives,
     settings: &Settings,
 ) -> Exit {
     let explanation = snapshot.policies.explain(supposed, snapshot.world(), alternatives);
-    let told = Told { entry, supposed, snapshot: &snapshot.digest, zone: &snapshot.parties.time_zone };
+    let regions = snapshot.policies.explain_regions(supposed, snapshot.world(), regions);
+    let told = Told { entry, supposed, regions, snapshot: &snapshot.digest, zone: &snapshot.parties.time_zone };
     match settings.format {
         Format::Json => out(&programs::explanation(&told, &explanation, settings.lang).to_string()),
         Format::Human => out(&people::explanation(&told, &explanation, settings.lang)),

@@ -50,6 +50,14 @@ const SEEN: &str = "
 INSERT INTO kanhe.gateways (log, entries, snapshot, seen) VALUES ($1, $2, $3, now())
 ON CONFLICT (log) DO UPDATE SET entries = excluded.entries, snapshot = coalesce(excluded.snapshot, kanhe.gateways.snapshot), seen = now()";
 
+/// Registers what is signed of the log in `folder`, as its gateway would after an outage, in a database that has nothing of
+/// it yet; how many entries it has then.
+pub fn fill(database: &Database, log: &str, folder: &std::path::Path) -> Result<u64, Broken> {
+    let mut store = Postgres::open(database, log, |_| Ok(None))?;
+    super::feed::catch_up(folder, &mut store, |_, _| true)?;
+    Ok(store.end())
+}
+
 /// Makes what is not there yet; a role that may not make anything finds it made.
 fn make_tables(client: &mut Client) -> Result<(), Broken> {
     // The last of them.

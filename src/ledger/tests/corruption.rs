@@ -33,7 +33,7 @@ fn a_changed_byte_is_noticed_or_means_nothing() {
     let content = b"permit(principal, action, resource);".to_vec();
     let parts = [b"a.cedar".len() as u64, content.len() as u64].map(u64::to_be_bytes);
     let digest = super::super::keys::sha256(&[&parts[0], b"a.cedar", &parts[1], &content]);
-    ledger.store_snapshot(&hex::encode(digest), &[("a.cedar".to_owned(), content)]).unwrap();
+    ledger.store_snapshot(&hex::encode(digest), &[("a.cedar".to_owned(), content)], None).unwrap();
     let snapshot = format!("sha256:{}", hex::encode(digest));
     for n in 0..300_u64 {
         let (id, settling) = (format!("{n:032x}"), ledger.reserve().unwrap());

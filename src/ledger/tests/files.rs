@@ -115,13 +115,33 @@ fn a_snapshot_is_stored_once_and_never_outside_its_folder() {
     let ledger = Ledger::open(&place.config(), true).unwrap();
     let hex = "a".repeat(64);
     let files = [("catalogue/a.toml".to_owned(), b"x".to_vec())];
-    ledger.store_snapshot(&hex, &files).unwrap();
-    ledger.store_snapshot(&hex, &files).unwrap();
+    ledger.store_snapshot(&hex, &files, None).unwrap();
+    ledger.store_snapshot(&hex, &files, None).unwrap();
     assert!(place.config().folder.join("snapshots").join(&hex).join("catalogue/a.toml").is_file());
     for name in ["../a", "/etc/a", "", "a/../../b"] {
-        assert!(ledger.store_snapshot(&"b".repeat(64), &[(name.to_owned(), Vec::new())]).is_err(), "{name}");
+        assert!(ledger.store_snapshot(&"b".repeat(64), &[(name.to_owned(), Vec::new())], None).is_err(), "{name}");
     }
-    assert!(ledger.store_snapshot("../../x", &files).is_err());
+    assert!(ledger.store_snapshot("../../x", &files, None).is_err());
+}
+
+#[test]
+fn a_snapshot_shares_the_files_that_did_not_change() {
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::new();
+    let ledger = Ledger::open(&place.config(), true).unwrap();
+    let files = |changed: &str| vec![("grants/a.toml".to_owned(), b"a".to_vec()), ("grants/b.toml".to_owned(), changed.into())];
+    let (first, second, third) = ("1".repeat(64), "2".repeat(64), "3".repeat(64));
+    let path = |hex: &str, name: &str| place.config().folder.join("snapshots").join(hex).join(name);
+    ledger.store_snapshot(&first, &files("b"), None).unwrap();
+    ledger.store_snapshot(&second, &files("c"), Some(&first)).unwrap();
+    let file = |hex: &str, name: &str| fs::metadata(path(hex, name)).unwrap().ino();
+    assert_eq!(file(&first, "grants/a.toml"), file(&second, "grants/a.toml"));
+    assert_eq!(fs::read(path(&first, "grants/b.toml")).unwrap(), b"b");
+    assert_eq!(fs::read(path(&second, "grants/b.toml")).unwrap(), b"c");
+    // What was changed since it was kept is not passed on.
+    fs::write(path(&second, "grants/a.toml"), "other").unwrap();
+    ledger.store_snapshot(&third, &files("c"), Some(&second)).unwrap();
+    assert_eq!(fs::read(path(&third, "grants/a.toml")).unwrap(), b"a");
 }
 
 #[test]

@@ -53,6 +53,19 @@ impl<'a> Log<'a> {
         Ok(Self { folder, signed: keys.checkpoint(&note)? })
     }
 
+    /// The log in this folder, under a checkpoint that was judged before.
+    pub(super) fn under(folder: &'a Path, signed: Signed) -> Self {
+        Self { folder, signed }
+    }
+
+    /// The leaves of the 256 entries of bundle `n`, or of as many as the log has.
+    pub(super) fn leaves(&self, n: u64) -> Result<Vec<Hash>, Text> {
+        let tiles = Tiles(self.folder);
+        let reader = TileHashReader::new(self.signed.size, self.signed.root, &tiles);
+        let indexes: Vec<u64> = (n * 256..self.signed.size.min(n * 256 + 256)).map(|index| stored_hash_index(0, index)).collect();
+        reader.read_hashes(&indexes).map_err(|error| broken(&error))
+    }
+
     /// The leaf at `index`, which must be below the log's size.
     pub(super) fn leaf(&self, index: u64) -> Result<Hash, Text> {
         let tiles = Tiles(self.folder);
@@ -79,7 +92,7 @@ impl<'a> Log<'a> {
         Ok(None)
     }
 
-    fn bundle(&self, n: u64) -> Result<Vec<Vec<u8>>, Text> {
+    pub(super) fn bundle(&self, n: u64) -> Result<Vec<Vec<u8>>, Text> {
         let width = u32::try_from(self.signed.size.saturating_sub(n * 256).min(256)).unwrap_or(256);
         let bytes = read(self.folder, None, n, width).map_err(|bad| bad.reason)?;
         let mut rest = &bytes[..];

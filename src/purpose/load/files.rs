@@ -127,7 +127,8 @@ fn digest_of(text: &str) -> Digest {
 
 fn read_part(file: &Arc<str>, part: &Part<'_>, reading: &Reading<'_>) -> Outcome {
     let problems = Problems::default();
-    let document = Document::part(file, part, &problems);
+    // Every place counts its name's users: threads that share one wait for each other.
+    let document = Document::part(&Arc::from(&**file), part, &problems);
     let root = document.root(&problems);
     let grants = root.tables("grants").into_iter().filter_map(|table| reading.read(table).map(Arc::new)).collect();
     root.finish();

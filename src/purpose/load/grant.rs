@@ -26,8 +26,8 @@ pub(super) struct Reading<'r> {
     parties: &'r Parties,
     catalogue: &'r Catalogue,
     scenarios: &'r HashMap<Arc<str>, Arc<Scenario>>,
-    /// Items by their id, which all grants share.
-    items: HashMap<Arc<str>, &'r Item>,
+    /// By resource and name: each item and its id, which all grants share.
+    items: HashMap<&'r str, HashMap<&'r str, (Arc<str>, &'r Item)>>,
     texts: Shared<str>,
     sets: Shared<Items>,
 }
@@ -55,9 +55,10 @@ impl<T: ?Sized + Hash + Eq> Shared<T> {
 impl<'r> Reading<'r> {
     pub(super) fn new(parties: &'r Parties, catalogue: &'r Catalogue, scenarios: &'r HashMap<Arc<str>, Arc<Scenario>>) -> Self {
         let of = |resource: &'r Arc<Resource>| {
-            resource.items.iter().map(|item| (Arc::from(format!("{}#{}", resource.id, item.name)), item)).collect::<Vec<_>>()
+            let items = resource.items.iter().map(|item| (&*item.name, (Arc::from(format!("{}#{}", resource.id, item.name)), item)));
+            (&*resource.id, items.collect())
         };
-        let items = catalogue.resources.values().flat_map(of).collect();
+        let items = catalogue.resources.values().map(of).collect();
         Self { parties, catalogue, scenarios, items, texts: Shared::new(), sets: Shared::new() }
     }
 
@@ -159,12 +160,7 @@ impl<'r> Reading<'r> {
             let forms = forms(&written, &key);
             // Without a known resource its items cannot be told from unknown ones.
             let Some(resource) = resource else { continue };
-            let id = match resource {
-                ResourcePattern::One(resource) => format!("{resource}#{}", key.value),
-                ResourcePattern::Provider(_) => key.value.clone(),
-            };
-            let found = self.items.get_key_value(id.as_str()).filter(|_| self.covers(resource, &id));
-            let Some((id, item)) = found else {
+            let Some((id, item)) = self.item(resource, &key.value) else {
                 self.report_unknown(resource, &key, table.problems());
                 continue;
             };
@@ -174,6 +170,15 @@ impl<'r> Reading<'r> {
         }
         written.finish();
         Some(items)
+    }
+
+    /// The item that a grant for `resource` names `written`.
+    fn item(&self, resource: &ResourcePattern, written: &str) -> Option<&(Arc<str>, &'r Item)> {
+        let (of, name) = match resource {
+            ResourcePattern::One(id) => (&**id, written),
+            ResourcePattern::Provider(_) => written.split_once('#').filter(|_| self.covers(resource, written))?,
+        };
+        self.items.get(of)?.get(name)
     }
 
     fn covers(&self, resource: &ResourcePattern, item: &str) -> bool {
@@ -187,7 +192,10 @@ impl<'r> Reading<'r> {
             ResourcePattern::One(id) => {
                 self.catalogue.resources.get(id).into_iter().flat_map(|found| &found.items).map(|item| &*item.name).collect()
             }
-            ResourcePattern::Provider(_) => self.items.keys().map(|id| &**id).filter(|id| self.covers(resource, id)).collect(),
+            ResourcePattern::Provider(_) => {
+                let all = self.items.values().flat_map(HashMap::values).map(|(id, _)| &**id);
+                all.filter(|id| self.covers(resource, id)).collect()
+            }
         };
         let (zh, en) = match resource {
             ResourcePattern::One(id) => {
@@ -268,9 +276,10 @@ impl<'r> Reading<'r> {
 
     /// A mask over what the caller itself sent hides nothing from it.
     fn warn_of_what_was_sent(&self, key: &Placed<String>, id: &str, item: &Item, forms: FormSet, problems: &Problems) {
-        let resource = id.split_once('#').and_then(|(resource, _)| self.catalogue.resources.get(resource));
-        let narrowed = !forms.contains(Form::Reveal) && (forms.contains(Form::Mask) || forms.contains(Form::Pseudonymise));
-        let Some(resource) = resource.filter(|_| narrowed) else { return };
+        if forms.contains(Form::Reveal) || !(forms.contains(Form::Mask) || forms.contains(Form::Pseudonymise)) {
+            return;
+        }
+        let Some(resource) = id.split_once('#').and_then(|(resource, _)| self.catalogue.resources.get(resource)) else { return };
         let is_item = |sent: &str| *item.name == *sent || item.paths.iter().any(|path| path.last_name() == Some(sent));
         let mut shown = resource.operations.iter().filter(|operation| operation.kind != Kind::Verify).peekable();
         let sent = |operation: &Arc<Operation>| match &operation.subject {

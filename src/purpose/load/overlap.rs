@@ -2,23 +2,17 @@
 //! say which one a call is under.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use super::super::held::Key;
+use super::super::held::Held;
 use super::super::{Grant, GrantStatus};
 use crate::catalogue::Kind;
 use crate::lang::Text;
 use crate::written::Problems;
 
 /// Reports each grant that overlaps an earlier one; terminated ones are aside. Costs one sort, however many there are.
-pub(super) fn report(grants: &HashMap<Arc<str>, Arc<Grant>>, problems: &Problems) {
-    let mut places: HashMap<Key, Vec<&Grant>> = HashMap::new();
-    for grant in grants.values().filter(|grant| grant.status != GrantStatus::Terminated) {
-        if let Some(key) = Key::of(grant) {
-            places.entry(key).or_default().push(grant);
-        }
-    }
-    for grants in places.values_mut().filter(|grants| grants.len() > 1) {
+pub(super) fn report(held: &Held, problems: &Problems) {
+    for grants in held.all().filter(|grants| grants.len() > 1) {
+        let mut grants: Vec<&Grant> = grants.iter().map(|grant| &**grant).filter(|grant| grant.status != GrantStatus::Terminated).collect();
         grants.sort_by(|a, b| (a.valid_from, &a.id).cmp(&(b.valid_from, &b.id)));
         let mut latest: HashMap<Kind, &Grant> = HashMap::new();
         for &grant in grants.iter() {

@@ -184,7 +184,8 @@ impl Day {
             account.held -= account.unused().div_ceil(2);
         }
         let now = self.held();
-        (before != Some(now.1)).then_some(now)
+        // Whoever never held anything has nothing to say.
+        (before.unwrap_or_default() != now.1 || (before.is_none() && now.0 != Portion::default())).then_some(now)
     }
 
     pub(super) fn give_all(&mut self) -> Portion {

@@ -48,6 +48,11 @@ pub enum Told {
 }
 
 impl Wish {
+    /// Whether somebody waits for it: nobody does for the next portion, nor once the caller went away.
+    pub fn is_waited_for(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| !answer.is_closed())
+    }
+
     /// Tells whoever waits.
     pub fn tell(self, told: Told) {
         if let Some(answer) = self.answer {

@@ -30,7 +30,8 @@ fn as_somebody(command: &mut Command) -> &mut Command {
             let output = Command::new("id").args([flag, "postgres"]).output().unwrap();
             String::from_utf8(output.stdout).unwrap().trim().parse().expect("a user `postgres`, as Debian's package makes it")
         };
-        command.uid(id("-u")).gid(id("-g"));
+        // What lies in the home of whoever runs the tests cannot be read by that user, and is not meant for it.
+        command.uid(id("-u")).gid(id("-g")).env_remove("HOME");
     }
     command
 }
@@ -53,6 +54,33 @@ impl Postgres {
         let mut server = Self { folder, child: None, port: 0 };
         server.run();
         server
+    }
+
+    /// A standby of this server, by streaming replication: no commit is told of from now on before the standby has it too.
+    pub fn standby(&self) -> Self {
+        let folder = Folder::new();
+        for file in ["server.pem", "server.key"] {
+            folder.write(file, std::fs::read(self.folder.path().join(file)).unwrap());
+        }
+        own(folder.path());
+        let from = format!("host=127.0.0.1 port={} user=kanhe password=only-here sslmode=require application_name=standby", self.port);
+        let mut copy = Command::new(program("pg_basebackup"));
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-d", &from]).arg("-D").arg(folder.path().join("data"));
+        let made = as_somebody(copy.current_dir("/")).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let mut standby = Self { folder, child: None, port: 0 };
+        standby.run();
+        self.psql("alter system set synchronous_standby_names = 'standby'");
+        self.psql("select pg_reload_conf()");
+        eventually("the standby is one that commits wait for", || {
+            (self.psql("select sync_state from pg_stat_replication") == "sync").then_some(())
+        });
+        standby
+    }
+
+    /// Makes a standby the server that can be written to.
+    pub fn promote(&self) {
+        assert_eq!(self.psql("select pg_promote()"), "t");
     }
 
     /// Starts the server, on the port that it had.
@@ -101,6 +129,12 @@ impl Postgres {
     /// The connection string, for a client that trusts the certificate in `ca`.
     pub fn url(&self, ca: &Path) -> String {
         format!("postgres://kanhe:only-here@127.0.0.1:{}/postgres?sslmode=verify-full&sslrootcert={}", self.port, ca.display())
+    }
+
+    /// The same for this server and another one: whichever can be written to.
+    pub fn url_with(&self, other: &Self, ca: &Path) -> String {
+        let hosts = format!("127.0.0.1:{},127.0.0.1:{}", self.port, other.port);
+        self.url(ca).replacen(&format!("127.0.0.1:{}", self.port), &hosts, 1) + "&target_session_attrs=read-write"
     }
 
     /// What psql, which is not ours, prints for this query.

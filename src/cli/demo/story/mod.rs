@@ -6,6 +6,7 @@ mod housing;
 mod less;
 mod others;
 mod record;
+mod rewritten;
 pub(super) mod step;
 
 use std::ffi::OsStr;
@@ -22,6 +23,7 @@ use super::gateway::{Gateway, Printed, Reloaded, command};
 use super::origins::Origins;
 use super::people::applicant;
 use super::print::Printer;
+use super::witness::Witness;
 use super::{Stop, Trouble, stopping};
 use crate::lang::{Lang, Text};
 
@@ -35,6 +37,8 @@ pub(super) struct Stage {
     pub(super) folder: Folder,
     /// The gateway under demonstration.
     pub(super) gateway: Gateway,
+    /// The sharing authority's witness.
+    pub(super) witness: Witness,
     /// The departmental APIs.
     pub(super) origins: Origins,
     /// The language of the person who watches.
@@ -55,6 +59,7 @@ pub(super) fn tell(stage: &mut Stage, printer: &Printer) -> Result<bool, Trouble
         others::SCENES.as_slice(),
         full::SCENES.as_slice(),
         record::SCENES.as_slice(),
+        rewritten::SCENES.as_slice(),
     ];
     for (number, title, says, play) in scenes.into_iter().flatten() {
         if stopping(&stage.stop) {

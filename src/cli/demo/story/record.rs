@@ -1,4 +1,4 @@
-//! Steps 8 to 10: who asked about me, and what happens to a ledger that somebody changed, or wrote anew.
+//! Steps 8 to 10: who asked about me, and what happens to a ledger that somebody changed, or took a share out of.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::Trouble;
 use super::super::folder::{cannot_write, copy};
-use super::super::forger::forge;
+use super::super::forger::{Lie, forge};
 use super::super::gateway::Printed;
 use super::super::people::applicant;
 use super::step::{Step, text};
@@ -102,7 +102,7 @@ fn rewritten(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
     let later = stage.call(step, &population_in_full())?;
     wait_for_checkpoint(stage, later.receipt().unwrap_or(index) + 1);
     let (from, to) = (stage.folder.path("ledger"), stage.folder.path("ledger-forged"));
-    forge(&from, &to, &stage.folder.path("secrets/ledger.key"), index).map_err(|error| cannot_write(&to, &error))?;
+    forge(&from, &to, &stage.folder.path("secrets/ledger.key"), &Lie::Gone(index)).map_err(|error| cannot_write(&to, &error))?;
     step.did(
         format!("{}：第 {index} 条及其结清记录已删去，其余重新排列、重新签名", to.display()),
         format!("{}: entry {index} and its settlement are gone, the rest put together and signed anew", to.display()),
@@ -123,7 +123,7 @@ fn rewritten(stage: &mut Stage, step: &mut Step) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn succeeded(step: &mut Step, printed: &Printed) {
+pub(super) fn succeeded(step: &mut Step, printed: &Printed) {
     step.equal("退出码", "exit code", 0, printed.code.unwrap_or(-1));
 }
 

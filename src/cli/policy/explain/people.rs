@@ -3,7 +3,7 @@
 use super::Told;
 use super::programs::form;
 use crate::lang::{Lang, Text};
-use crate::policy::explain::{Explanation, Flip, ItemWhy, PolicyWhy, Question, Step};
+use crate::policy::explain::{Explanation, Flip, ItemWhy, PolicyWhy, Question, RegionWhy, Step};
 
 /// The whole explanation, ready to be printed.
 pub(super) fn explanation(told: &Told<'_>, why: &Explanation, lang: Lang) -> String {
@@ -18,6 +18,11 @@ pub(super) fn explanation(told: &Told<'_>, why: &Explanation, lang: Lang) -> Str
         page.blank();
         page.line(0, &Text::new("各数据项的形式", "why each item has its form"));
         why.items.iter().for_each(|item| page.item(item));
+    }
+    if !told.regions.is_empty() {
+        page.blank();
+        page.line(0, &Text::new("各行政区划的记录", "records of each region"));
+        told.regions.iter().for_each(|region| page.region(region));
     }
     page.blank();
     page.flips(why);
@@ -79,6 +84,18 @@ impl Page {
             let scenarios = why.would_work.iter().map(|would| would.scenario.to_string()).collect::<Vec<_>>().join(", ");
             self.line(1, &Text::new(format!("可用的场景：{scenarios}"), format!("scenarios that would work: {scenarios}")));
         }
+    }
+
+    fn region(&mut self, why: &RegionWhy) {
+        let code = &why.code;
+        let line = if why.included {
+            Text::new(format!("{code}：提供"), format!("{code}: shown"))
+        } else {
+            Text::new(format!("{code}：不提供"), format!("{code}: dropped"))
+        };
+        self.line(1, &line);
+        why.not_asked.iter().for_each(|text| self.line(2, text));
+        why.asked.iter().for_each(|question| self.question(2, question));
     }
 
     /// The policies that answered, with what they read; of those that did not, the names.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Told;
 use crate::disclosure::Form;
 use crate::lang::Lang;
-use crate::policy::explain::{Explanation, Flip, ItemWhy, PolicyWhy, Question};
+use crate::policy::explain::{Explanation, Flip, ItemWhy, PolicyWhy, Question, RegionWhy};
 use crate::purpose::CaseRule;
 
 /// The whole explanation.
@@ -30,6 +30,7 @@ pub(super) fn explanation(told: &Told<'_>, why: &Explanation, lang: Lang) -> Val
         "flags": why.flags.iter().map(|flag| &**flag).collect::<Vec<_>>(),
         "share": why.share.as_ref().map(question),
         "items": why.items.iter().map(|why| item(why, lang)).collect::<Vec<_>>(),
+        "regions": told.regions.iter().map(|why| region(why, lang)).collect::<Vec<_>>(),
         "flips": why.flips.found.iter().map(flip).collect::<Vec<_>>(),
         "tried": why.flips.tried,
         "untried": why.flips.untried,
@@ -76,6 +77,11 @@ fn item(why: &ItemWhy, lang: Lang) -> Value {
         json!({"form": step.form.name(), "not_asked": not_asked, "asked": step.asked.as_ref().map(question)})
     });
     json!({"name": &*why.name, "form": form(why.form), "steps": steps.collect::<Vec<_>>()})
+}
+
+fn region(why: &RegionWhy, lang: Lang) -> Value {
+    let not_asked = why.not_asked.as_ref().map(|text| text.get(lang));
+    json!({"code": &*why.code, "included": why.included, "not_asked": not_asked, "asked": why.asked.as_ref().map(question)})
 }
 
 /// The form's word; `omit` for none.
