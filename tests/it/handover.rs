@@ -1,13 +1,17 @@
 //! Restarts that no caller notices: the next gateway takes the sockets of the running one, under load by callers that never
 //! try anything twice; and a stop that is told of before it happens.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::process::Signal;
+use tokio::task::JoinHandle;
 
 use super::support::client::Connection;
+use super::support::haproxy::Haproxy;
 use super::support::{Answer, Gateway, Setup, Speak, World, eventually};
 
 const WATCHED: &str = "[control]\nwatch = \"100ms\"\n";
@@ -25,7 +29,14 @@ fn take_over(world: &World) -> Gateway {
 
 /// Calls until it is stopped, each call once and each to be answered. A connection that the gateway said goodbye on is left;
 /// an HTTP/1.1 one must not end in any other way.
-async fn caller(gateway: Arc<Gateway>, token: String, speak: Speak, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) -> usize {
+async fn caller(
+    gateway: Arc<Gateway>,
+    at: SocketAddr,
+    token: String,
+    speak: Speak,
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+) -> (usize, usize) {
     let client = gateway.client().speaking(speak);
     let mut connection: Option<Connection> = None;
     let (mut calls, mut connections) = (0, 0);
@@ -36,7 +47,7 @@ async fn caller(gateway: Arc<Gateway>, token: String, speak: Speak, stop: Arc<At
                 Some(open) => open,
                 None => {
                     connections += 1;
-                    connection.insert(client.connect(gateway.address).await.expect("a connection is taken at any time"))
+                    connection.insert(client.connect(at).await.expect("a connection is taken at any time"))
                 }
             };
             match open.send_unless_ended(request).await {
@@ -57,49 +68,73 @@ async fn caller(gateway: Arc<Gateway>, token: String, speak: Speak, stop: Arc<At
         calls += 1;
         answered.fetch_add(1, Ordering::Relaxed);
     }
-    assert!(connections > 3, "the caller saw the gateways change");
-    calls
+    (calls, connections)
+}
+
+/// Eight callers, half of each version of HTTP.
+struct Load {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+    callers: Vec<JoinHandle<(usize, usize)>>,
+}
+
+impl Load {
+    fn on(gateway: &Arc<Gateway>, at: SocketAddr, token: &str) -> Self {
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let caller = |number| {
+            let speak = if number % 2 == 0 { Speak::Http1 } else { Speak::Http2 };
+            tokio::spawn(caller(gateway.clone(), at, token.to_owned(), speak, stop.clone(), answered.clone()))
+        };
+        let callers = (0..8).map(caller).collect();
+        Self { stop, answered, callers }
+    }
+
+    /// Waits until further calls were answered.
+    fn goes_on(&self, what: &str) {
+        let until = self.answered.load(Ordering::Relaxed) + 40;
+        let ended = || self.callers.iter().any(JoinHandle::is_finished);
+        eventually(what, || (self.answered.load(Ordering::Relaxed) > until || ended()).then_some(()));
+    }
+
+    /// How many calls were answered: all that were begun. Every caller opened at least so many connections.
+    async fn end(self, connections: usize) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut calls = 0;
+        for caller in self.callers {
+            let (answered, opened) = caller.await.unwrap();
+            assert!(opened >= connections, "the caller saw the gateways change: {opened} connections");
+            calls += answered;
+        }
+        calls
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gateways_follow_each_other_and_policies_are_published_and_no_call_fails() {
     let world = watched(Setup::default());
     let first = Arc::new(world.serve());
-    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let callers: Vec<_> = (0..8)
-        .map(|number| {
-            let speak = if number % 2 == 0 { Speak::Http1 } else { Speak::Http2 };
-            tokio::spawn(caller(first.clone(), world.housing(), speak, stop.clone(), answered.clone()))
-        })
-        .collect();
-    let more = |what: &str| {
-        let until = answered.load(Ordering::Relaxed) + 40;
-        eventually(what, || (answered.load(Ordering::Relaxed) > until || callers.iter().any(|caller| caller.is_finished())).then_some(()));
-    };
+    let load = Load::on(&first, first.address, &world.housing());
     let mut running = first.clone();
-    let snapshot = tokio::task::block_in_place(|| {
+    tokio::task::block_in_place(|| {
         for round in 0..3 {
-            more("calls are answered");
+            load.goes_on("calls are answered");
             world.edit("scenarios/housing.toml", |text| format!("{text}# {round}\n"));
             let line = running.line();
             assert!(line.starts_with("snapshot sha256:"), "{line}");
-            more("calls are answered under the new snapshot");
+            load.goes_on("calls are answered under the new snapshot");
             let next = Arc::new(take_over(&world));
             assert_eq!((next.address, next.admin), (running.address, running.admin));
             assert_eq!(line, format!("snapshot {}", next.snapshot));
             assert!(running.ended().success(), "{}", running.log());
             running = next;
         }
-        more("calls are answered by the last");
-        stop.store(true, Ordering::Relaxed);
-        running.snapshot.clone()
+        load.goes_on("calls are answered by the last");
     });
-    let mut calls = 0;
-    for caller in callers {
-        calls += caller.await.unwrap();
-    }
-    assert!(tokio::task::block_in_place(|| running.admin("/readyz")).1.contains(&snapshot));
-    tokio::task::block_in_place(|| running.stop());
+    let calls = load.end(4).await;
+    tokio::task::block_in_place(|| {
+        assert!(running.admin("/readyz").1.contains(&running.snapshot));
+        running.stop();
+    });
     let settled = world.entries(&["--kind", "share.settled"]);
     assert_eq!(settled.len(), calls, "every answered call is in the one ledger, once");
     assert!(settled.iter().all(|line| line["entry"]["outcome"] == "complete"));
@@ -211,4 +246,69 @@ async fn a_gateway_with_notice_says_that_it_stops_and_still_answers() {
         assert!(gateway.ended().success());
     });
     world.verify();
+}
+
+/// A gateway of this world with a configuration, name and ledger of its own.
+fn another(world: &World, number: usize) -> (Command, String) {
+    let (name, file) = (format!("gw-{number}.test.example"), format!("kanhe-{number}.toml"));
+    let config = std::fs::read_to_string(world.config()).unwrap();
+    let config = config.replace("gw-1.test.example", &name).replace("\"ledger\"", &format!("\"ledger-{number}\""));
+    world.folder.write(&file, config);
+    (serving(world, &file), file)
+}
+
+fn serving(world: &World, file: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kanhe"));
+    command.arg("--config").arg(world.folder.path().join(file)).arg("serve");
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_gateways_behind_haproxy_are_restarted_in_turn_and_no_call_fails() {
+    let world = watched(Setup { limits: "notice = \"3s\"", ..Setup::default() });
+    let (mut gateways, mut files) = (Vec::new(), Vec::new());
+    for number in [1, 2] {
+        let (mut command, file) = another(&world, number);
+        let gateway = Arc::new(Gateway::of(
+            {
+                command.arg("--create-ledger");
+                command
+            },
+            &world,
+        ));
+        // From now on at these addresses.
+        let config = std::fs::read_to_string(world.folder.path().join(&file)).unwrap();
+        let config = config.replacen("127.0.0.1:0", &gateway.address.to_string(), 1).replacen("127.0.0.1:0", &gateway.admin.to_string(), 1);
+        world.folder.write(&file, config);
+        gateways.push(gateway);
+        files.push(file);
+    }
+    let balancer = Haproxy::start(&[&gateways[0], &gateways[1]]);
+    let load = Load::on(&gateways[0], balancer.address, &world.housing());
+    tokio::task::block_in_place(|| {
+        for at in 0..2 {
+            load.goes_on("calls are answered");
+            world.edit("scenarios/housing.toml", |text| format!("{text}# {at}\n"));
+            let lines = [gateways[0].line(), gateways[1].line()];
+            assert!(lines[0].starts_with("snapshot ") && lines[0] == lines[1], "{lines:?}");
+            gateways[at].stop();
+            load.goes_on("calls are answered by the other");
+            gateways[at] = Arc::new(Gateway::of(serving(&world, &files[at]), &world));
+            balancer.sees(at);
+        }
+        load.goes_on("calls are answered by both");
+    });
+    let calls = load.end(2).await;
+    let mut settled = 0;
+    for (gateway, file) in gateways.iter().zip(&files) {
+        tokio::task::block_in_place(|| gateway.stop());
+        let mut query = Command::new(env!("CARGO_BIN_EXE_kanhe"));
+        query.arg("--config").arg(world.folder.path().join(file));
+        let output = query.args(["--format", "json", "ledger", "query", "--kind", "share.settled"]).output().unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        assert!(lines.lines().all(|line| line.contains("\"outcome\":\"complete\"")));
+        assert!(lines.lines().count() > 0, "both were called");
+        settled += lines.lines().count();
+    }
+    assert_eq!(settled, calls, "every answered call is in one of the ledgers, once");
 }
