@@ -96,6 +96,12 @@ pub struct LedgerGauges {
     pub register_healthy: bool,
     /// Entries under the newest witnessed checkpoint.
     pub witnessed: u64,
+    /// Entries that the database does not have yet; 0 without a database.
+    pub database_lag: u64,
+    /// Whether the database takes entries; without one there is nothing wrong with it.
+    pub database_healthy: bool,
+    /// Whether other gateways of the database have a newer control snapshot.
+    pub snapshot_lags: bool,
 }
 
 /// What is counted and measured.
@@ -108,7 +114,7 @@ pub struct Metrics {
     shadow_compared: Counter,
     shadow_dropped: Counter,
     shadow_differences: Family<DifferenceLabel, Counter>,
-    ledger: [Gauge<f64, std::sync::atomic::AtomicU64>; 10],
+    ledger: [Gauge<f64, std::sync::atomic::AtomicU64>; 13],
 }
 
 impl Default for Metrics {
@@ -143,6 +149,9 @@ impl Metrics {
             ("register_lag_entries", "Entries of the ledger that the register does not have yet"),
             ("register_healthy", "1 unless the register is broken; shares are recorded all the same"),
             ("ledger_witnessed_entries", "Entries under the newest checkpoint that enough witnesses cosigned since start"),
+            ("database_lag_entries", "Entries of the ledger that the register's database does not have yet"),
+            ("database_healthy", "1 unless the register's database takes nothing"),
+            ("snapshot_lags", "1 while other gateways of the database have a newer control snapshot in force"),
         ];
         let ledger = names.map(|(name, help)| {
             let gauge = Gauge::default();
@@ -187,6 +196,9 @@ impl Metrics {
             ledger.register_lag as f64,
             f64::from(u8::from(ledger.register_healthy)),
             ledger.witnessed as f64,
+            ledger.database_lag as f64,
+            f64::from(u8::from(ledger.database_healthy)),
+            f64::from(u8::from(ledger.snapshot_lags)),
         ];
         for (gauge, value) in self.ledger.iter().zip(values) {
             gauge.set(value);

@@ -9,11 +9,11 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Control, control, log, who};
 use crate::identity::Authenticator;
-use crate::lang::Text;
+use crate::lang::{Lang, Text};
 use crate::ledger::{Health, Ledger};
 use crate::shadow::{Kind, Shadow};
 use crate::snapshot::Snapshot;
@@ -86,12 +86,32 @@ fn reasons(state: &State) -> Vec<(&'static str, Text)> {
     reasons
 }
 
+/// What to see to although calls are answered, each by its stable name.
+fn remarks(state: &State, gated: bool, lang: Lang) -> Vec<Value> {
+    let mut remarks = Vec::new();
+    if let Some(newest) = state.ledger.newer_snapshot() {
+        let zh = "其他网关已启用更新的控制快照；请更新本网关的控制目录";
+        let en = "other gateways have a newer control snapshot in force; bring this gateway's control folder up to theirs";
+        remarks.push(json!({"code": "snapshot_lags", "message": Text::new(zh, en).get(lang), "newest": newest}));
+    }
+    if let Some(why) = state.ledger.database().and_then(|database| database.broken).filter(|_| !gated) {
+        let text = Text::new(
+            format!("登记库不可用，共享照常进行，恢复后自动补登：{why}"),
+            format!("the register's database takes nothing; shares go on, and what is missing follows: {why}"),
+        );
+        remarks.push(json!({"code": "register_unavailable", "message": text.get(lang)}));
+    }
+    remarks
+}
+
 fn readiness(state: &State, fields: &axum::http::HeaderMap) -> Response {
     let lang = who::language(fields);
     let reasons = reasons(state);
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let told: Vec<_> = reasons.iter().map(|(code, text)| json!({"code": code, "message": text.get(lang)})).collect();
-    let mut document = json!({"ready": reasons.is_empty(), "reasons": told, "snapshot": state.snapshot.load().digest});
+    let remarks = remarks(state, reasons.iter().any(|(code, _)| *code == "register_unavailable"), lang);
+    let snapshot = &state.snapshot.load().digest;
+    let mut document = json!({"ready": reasons.is_empty(), "reasons": told, "remarks": remarks, "snapshot": snapshot});
     // Calls go on under the snapshot in force; whoever published another must hear of it.
     if let (Some(errors), Some(document)) = (state.control.errors(), document.as_object_mut()) {
         document.insert("reload_refused".to_owned(), json!(errors));
@@ -100,7 +120,7 @@ fn readiness(state: &State, fields: &axum::http::HeaderMap) -> Response {
 }
 
 fn exposition(state: &State) -> Response {
-    let (stats, register) = (state.ledger.stats(), state.ledger.register());
+    let (stats, register, database) = (state.ledger.stats(), state.ledger.register(), state.ledger.database());
     state.metrics.in_flight(state.in_flight.load(Ordering::Relaxed));
     let gauges = LedgerGauges {
         size: stats.size,
@@ -113,6 +133,9 @@ fn exposition(state: &State) -> Response {
         register_lag: register.as_ref().map_or(0, |register| stats.size.saturating_sub(register.size)),
         register_healthy: register.is_none_or(|register| register.broken.is_none()),
         witnessed: stats.witnessed,
+        database_lag: database.as_ref().map_or(0, |database| stats.size.saturating_sub(database.size)),
+        database_healthy: database.is_none_or(|database| database.broken.is_none()),
+        snapshot_lags: state.ledger.newer_snapshot().is_some(),
     };
     let shadow = state.shadow.report();
     let counts = Kind::ALL.iter().zip(shadow.counts).map(|(kind, count)| (kind.name(), count));

@@ -379,6 +379,11 @@ impl Ledger {
         self.database.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(register::SharedFeed::state)
     }
 
+    /// The control snapshot that other gateways of the database have in the place of this one's, if this one lags.
+    pub fn newer_snapshot(&self) -> Option<String> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(register::SharedFeed::newer)
+    }
+
     /// Tells the database which control snapshot is in force, so that a gateway that lags is seen.
     pub fn in_force(&self, snapshot: &str) {
         if let Some(database) = &*self.database.lock().unwrap_or_else(PoisonError::into_inner) {

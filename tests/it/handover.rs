@@ -1,5 +1,5 @@
 //! Restarts that no caller notices: the next gateway takes the sockets of the running one, under load by callers that never
-//! try anything twice; and a stop that is told of before it happens.
+//! try anything twice; a stop that is told of before it happens; and a copy of the ledger that is taken meanwhile.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -41,7 +41,6 @@ async fn caller(
     let mut connection: Option<Connection> = None;
     let (mut calls, mut connections) = (0, 0);
     while !stop.load(Ordering::Relaxed) {
-        let mut request = gateway.ask("GET", "/psb/population").token(&token).purpose("housing").request();
         let response = loop {
             let open = match &mut connection {
                 Some(open) => open,
@@ -50,12 +49,17 @@ async fn caller(
                     connection.insert(client.connect(at).await.expect("a connection is taken at any time"))
                 }
             };
+            let request = gateway.ask("GET", "/psb/population").token(&token).purpose("housing").request();
             match open.send_unless_ended(request).await {
-                Ok(response) => {
-                    break response.unwrap_or_else(|error| panic!("a call over {speak:?} was begun and not answered: {error:?}"));
+                Some(Ok(response)) => break response,
+                // GOAWAY came before the call: the library does not send it, and says so only by this error. That none of
+                // them was begun all the same, the ledger shows in the end.
+                Some(Err(error)) if speak == Speak::Http2 && format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)") => {
+                    connection = None;
                 }
-                Err(unsent) if speak == Speak::Http2 => (request, connection) = (unsent, None),
-                Err(_) => panic!("a kept connection ended without notice"),
+                Some(Err(error)) => panic!("a call over {speak:?} was begun and not answered: {error:?}"),
+                None if speak == Speak::Http2 => connection = None,
+                None => panic!("a kept connection ended without notice"),
             }
         };
         let ends = response.headers().get("connection").is_some_and(|value| value == "close");
@@ -136,7 +140,8 @@ async fn gateways_follow_each_other_and_policies_are_published_and_no_call_fails
         running.stop();
     });
     let settled = world.entries(&["--kind", "share.settled"]);
-    assert_eq!(settled.len(), calls, "every answered call is in the one ledger, once");
+    assert_eq!(settled.len(), calls, "every answered call is in the one ledger, once, and no other");
+    assert_eq!(world.entries(&["--kind", "share.granted"]).len(), calls);
     assert!(settled.iter().all(|line| line["entry"]["outcome"] == "complete"));
     world.verify();
 }
@@ -311,4 +316,34 @@ async fn two_gateways_behind_haproxy_are_restarted_in_turn_and_no_call_fails() {
         settled += lines.lines().count();
     }
     assert_eq!(settled, calls, "every answered call is in one of the ledgers, once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_taken_in_order_under_load_verifies_and_can_be_gone_on_with() {
+    let world = World::new();
+    let gateway = Arc::new(world.serve());
+    let load = Load::on(&gateway, gateway.address, &world.housing());
+    let config = std::fs::read_to_string(world.config()).unwrap();
+    world.folder.write("copy.toml", config.replace("folder = \"ledger\"", "folder = \"copy\""));
+    // As the chapter on operations tells, until nothing went away underneath.
+    let order = "rm -rf ../copy && mkdir ../copy && cp checkpoint ../copy/ && cp -r journal ../copy/ && cp -r log.vkey tile salts snapshots ../copy/";
+    let copied =
+        || Command::new("sh").args(["-c", order]).current_dir(world.folder.path().join("ledger")).output().unwrap().status.success();
+    let verified = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kanhe"));
+        command.arg("--config").arg(world.folder.path().join("copy.toml")).args(["ledger", "verify"]).output().unwrap().status.success()
+    };
+    tokio::task::block_in_place(|| {
+        for _ in 0..3 {
+            load.goes_on("calls are answered");
+            eventually("a copy verifies", || (copied() && verified()).then_some(()));
+        }
+    });
+    let answered = load.end(1).await;
+    tokio::task::block_in_place(|| {
+        gateway.stop();
+        let restored = Gateway::of(serving(&world, "copy.toml"), &world);
+        restored.stop();
+        assert!(verified() && answered > 0);
+    });
 }

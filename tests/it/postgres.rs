@@ -242,3 +242,59 @@ async fn a_database_with_another_history_of_the_log_is_not_gone_on_with() {
     gateway.stop();
     assert_eq!(database.psql("select count(*) from kanhe.entries"), before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_with_an_older_snapshot_than_its_peers_says_so() {
+    let authority = super::support::keys::Authority::new("database");
+    let mut database = Postgres::start(&authority);
+    let folder = super::support::folder::Folder::new();
+    let ca = folder.write("ca.pem", authority.pem());
+    let worlds = ["gw-1.test.example", "gw-2.test.example", "gw-3.test.example"].map(|log| world(log, &database, &ca, "local"));
+    // The first two have one control folder, the third another.
+    let control = |at: usize| worlds[at].folder.path().join("policies");
+    std::fs::remove_dir_all(control(1)).unwrap();
+    assert!(std::process::Command::new("cp").arg("-r").args([control(0), control(1)]).status().unwrap().success());
+    let gateways = worlds.each_ref().map(|world| world.serve());
+    let [first, second, third] = &gateways;
+    assert_eq!(first.snapshot, second.snapshot);
+    assert_ne!(first.snapshot, third.snapshot);
+    let ready = |gateway: &Gateway| {
+        let (status, document) = gateway.admin("/readyz");
+        assert_eq!(status, 200, "calls go on: {document}");
+        serde_json::from_str::<Value>(&document).unwrap()
+    };
+    let lags = |gateway: &Gateway| ready(gateway)["remarks"].as_array().unwrap().iter().any(|remark| remark["code"] == "snapshot_lags");
+    let has = |log: &str, snapshot: &str| {
+        let newest = format!("select snapshot from kanhe.snapshots where log = '{log}' order by activated desc limit 1");
+        eventually("the database knows of the snapshot", || (database.psql(&newest) == snapshot).then_some(()));
+    };
+    for (gateway, log) in gateways.iter().zip(["gw-1.test.example", "gw-2.test.example", "gw-3.test.example"]) {
+        has(log, &gateway.snapshot);
+    }
+    // Published on the first alone: the second lags, whose folder once was the same; the third never had it.
+    let publish = |world: &World, gateway: &Gateway, text: &str| {
+        world.edit("scenarios/housing.toml", |before| before + text);
+        gateway.reload().strip_prefix("snapshot ").unwrap().to_owned()
+    };
+    let newer = publish(&worlds[0], first, "# newer\n");
+    eventually("the second says that it lags", || lags(second).then_some(()));
+    assert_eq!(ready(second)["remarks"][0]["newest"], newer);
+    assert!(second.admin("/metrics").1.contains("kanhe_snapshot_lags 1"));
+    assert!(!lags(first) && !lags(third));
+    // A restart does not make what is old new.
+    second.stop();
+    let second = worlds[1].serve();
+    eventually("it still lags", || lags(&second).then_some(()));
+    assert!(!lags(first));
+    // It follows; and back to what was before is newer again.
+    assert_eq!(publish(&worlds[1], &second, "# newer\n"), newer);
+    eventually("it lags no more", || (!lags(&second)).then_some(()));
+    worlds[1].edit("scenarios/housing.toml", |text| text.replace("# newer\n", ""));
+    assert_eq!(second.reload(), format!("snapshot {}", second.snapshot));
+    eventually("now the first lags", || lags(first).then_some(()));
+    assert!(!lags(&second) && !lags(third));
+    // Without the database nobody knows; shares go on.
+    database.kill();
+    eventually("the database is missed", || (ready(first)["remarks"][0]["code"] == "register_unavailable").then_some(()));
+    assert!(!lags(first) && first.admin("/metrics").1.contains("kanhe_database_healthy 0"));
+}

@@ -5,6 +5,7 @@ mod database;
 mod feed;
 mod hand;
 mod search;
+mod snapshots;
 
 use std::collections::BTreeSet;
 
@@ -38,6 +39,8 @@ CREATE INDEX IF NOT EXISTS quotas_hungry ON kanhe.quotas (hungry) WHERE hungry I
 CREATE TABLE IF NOT EXISTS kanhe.portions (grant_id text NOT NULL, day date NOT NULL, log text NOT NULL, calls bigint NOT NULL,
   records bigint NOT NULL, unused_calls bigint NOT NULL, unused_records bigint NOT NULL, PRIMARY KEY (grant_id, day, log));
 CREATE INDEX IF NOT EXISTS portions_log ON kanhe.portions (log, day);
+CREATE TABLE IF NOT EXISTS kanhe.snapshots (log text NOT NULL, snapshot text NOT NULL, activated timestamptz NOT NULL,
+  PRIMARY KEY (log, activated));
 ";
 
 const INSERT: &str = "
@@ -61,7 +64,7 @@ pub fn fill(database: &Database, log: &str, folder: &std::path::Path) -> Result<
 /// Makes what is not there yet; a role that may not make anything finds it made.
 fn make_tables(client: &mut Client) -> Result<(), Broken> {
     // The last of them.
-    let there: Option<String> = client.query_one("SELECT to_regclass('kanhe.portions_log')::text", &[])?.get(0);
+    let there: Option<String> = client.query_one("SELECT to_regclass('kanhe.snapshots')::text", &[])?.get(0);
     if there.is_none() {
         let mut making = client.transaction()?;
         making.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])?;

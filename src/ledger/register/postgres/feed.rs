@@ -63,11 +63,16 @@ impl Gate {
 struct Told {
     size: AtomicU64,
     broken: Mutex<Option<String>>,
+    newer: Mutex<Option<String>>,
 }
 
 impl Told {
     fn broken(&self) -> std::sync::MutexGuard<'_, Option<String>> {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn newer(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.newer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -112,6 +117,11 @@ impl SharedFeed {
     /// How the database stands.
     pub fn state(&self) -> State {
         State { size: self.told.size.load(Ordering::Relaxed), broken: self.told.broken().clone() }
+    }
+
+    /// The control snapshot that other gateways have in the place of this one's, as the database said last.
+    pub fn newer(&self) -> Option<String> {
+        self.told.newer().clone()
     }
 
     /// Where the writer hands batches over.
@@ -196,6 +206,8 @@ impl Feeding {
             }
             Err(broken) => {
                 self.store = None;
+                // What others have now nobody knows.
+                *self.told.newer() = None;
                 self.retry = Some(sys::instant() + PATIENCE);
                 let known = self.told.broken().replace(broken.why.clone());
                 if known.as_ref() != Some(&broken.why) {
@@ -256,6 +268,9 @@ impl Feeding {
         }
         if self.seen.is_none_or(|seen| seen.elapsed() > SEEN_EVERY) {
             store.seen(self.snapshot.as_deref())?;
+            if let Some(snapshot) = &self.snapshot {
+                *self.told.newer() = store.in_force(snapshot)?;
+            }
             self.seen = Some(sys::instant());
         }
         Ok(())
