@@ -94,13 +94,13 @@ pub struct LedgerGauges {
     pub register_lag: u64,
     /// Whether the register takes entries; without one there is nothing wrong with it.
     pub register_healthy: bool,
+    /// Entries that the database of several gateways does not have yet; 0 without one.
+    pub database_lag: u64,
+    /// Whether that database takes entries; without one there is nothing wrong with it.
+    pub database_healthy: bool,
     /// Entries under the newest witnessed checkpoint.
     pub witnessed: u64,
-    /// Entries that the database does not have yet; 0 without a database.
-    pub database_lag: u64,
-    /// Whether the database takes entries; without one there is nothing wrong with it.
-    pub database_healthy: bool,
-    /// Whether other gateways of the database have a newer control snapshot.
+    /// Whether another gateway has a newer control snapshot.
     pub snapshot_lags: bool,
 }
 
@@ -148,10 +148,10 @@ impl Metrics {
             ("ledger_healthy", "1 while shares can be recorded"),
             ("register_lag_entries", "Entries of the ledger that the register does not have yet"),
             ("register_healthy", "1 unless the register is broken; shares are recorded all the same"),
+            ("database_lag_entries", "Entries of the ledger that the database of several gateways does not have yet"),
+            ("database_healthy", "1 unless the database of several gateways takes no entries"),
             ("ledger_witnessed_entries", "Entries under the newest checkpoint that enough witnesses cosigned since start"),
-            ("database_lag_entries", "Entries of the ledger that the register's database does not have yet"),
-            ("database_healthy", "1 unless the register's database takes nothing"),
-            ("snapshot_lags", "1 while other gateways of the database have a newer control snapshot in force"),
+            ("snapshot_lags", "1 while another gateway of the same database has a newer control snapshot"),
         ];
         let ledger = names.map(|(name, help)| {
             let gauge = Gauge::default();
@@ -195,9 +195,9 @@ impl Metrics {
             f64::from(u8::from(ledger.healthy)),
             ledger.register_lag as f64,
             f64::from(u8::from(ledger.register_healthy)),
-            ledger.witnessed as f64,
             ledger.database_lag as f64,
             f64::from(u8::from(ledger.database_healthy)),
+            ledger.witnessed as f64,
             f64::from(u8::from(ledger.snapshot_lags)),
         ];
         for (gauge, value) in self.ledger.iter().zip(values) {

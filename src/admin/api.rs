@@ -9,11 +9,11 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Control, control, log, who};
 use crate::identity::Authenticator;
-use crate::lang::{Lang, Text};
+use crate::lang::Text;
 use crate::ledger::{Health, Ledger};
 use crate::shadow::{Kind, Shadow};
 use crate::snapshot::Snapshot;
@@ -86,20 +86,31 @@ fn reasons(state: &State) -> Vec<(&'static str, Text)> {
     reasons
 }
 
-/// What to see to although calls are answered, each by its stable name.
-fn remarks(state: &State, gated: bool, lang: Lang) -> Vec<Value> {
+/// What somebody should look after, though shares go on: each by its stable name.
+fn remarks(state: &State) -> Vec<(&'static str, Text)> {
     let mut remarks = Vec::new();
-    if let Some(newest) = state.ledger.newer_snapshot() {
-        let zh = "其他网关已启用更新的控制快照；请更新本网关的控制目录";
-        let en = "other gateways have a newer control snapshot in force; bring this gateway's control folder up to theirs";
-        remarks.push(json!({"code": "snapshot_lags", "message": Text::new(zh, en).get(lang), "newest": newest}));
+    if let Some(errors) = state.control.errors() {
+        remarks.push((
+            "reload_refused",
+            Text::new(
+                format!("最近一次重新加载因 {errors} 处错误未被接受，仍用原快照"),
+                format!("the last reload was refused for {errors} errors; the snapshot before it stays in force"),
+            ),
+        ));
     }
-    if let Some(why) = state.ledger.database().and_then(|database| database.broken).filter(|_| !gated) {
-        let text = Text::new(
-            format!("登记库不可用，共享照常进行，恢复后自动补登：{why}"),
-            format!("the register's database takes nothing; shares go on, and what is missing follows: {why}"),
-        );
-        remarks.push(json!({"code": "register_unavailable", "message": text.get(lang)}));
+    if state.ledger.database().is_some_and(|database| database.broken.is_some()) {
+        let zh = "数据库不接收登记；台账本身完整，恢复后自动补登";
+        let en = "the database registers nothing; the log itself is whole, and what is missing follows once it is back";
+        remarks.push(("database_unavailable", Text::new(zh, en)));
+    }
+    if let Some(ahead) = state.ledger.snapshot_ahead() {
+        remarks.push((
+            "snapshot_lags",
+            Text::new(
+                format!("网关 `{}` 已启用较新的控制快照 {}，本网关尚未启用", ahead.log, ahead.snapshot),
+                format!("gateway `{}` has the newer control snapshot {}, which this one has not", ahead.log, ahead.snapshot),
+            ),
+        ));
     }
     remarks
 }
@@ -109,9 +120,8 @@ fn readiness(state: &State, fields: &axum::http::HeaderMap) -> Response {
     let reasons = reasons(state);
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let told: Vec<_> = reasons.iter().map(|(code, text)| json!({"code": code, "message": text.get(lang)})).collect();
-    let remarks = remarks(state, reasons.iter().any(|(code, _)| *code == "register_unavailable"), lang);
-    let snapshot = &state.snapshot.load().digest;
-    let mut document = json!({"ready": reasons.is_empty(), "reasons": told, "remarks": remarks, "snapshot": snapshot});
+    let remarks: Vec<_> = remarks(state).iter().map(|(code, text)| json!({"code": code, "message": text.get(lang)})).collect();
+    let mut document = json!({"ready": reasons.is_empty(), "reasons": told, "remarks": remarks, "snapshot": state.snapshot.load().digest});
     // Calls go on under the snapshot in force; whoever published another must hear of it.
     if let (Some(errors), Some(document)) = (state.control.errors(), document.as_object_mut()) {
         document.insert("reload_refused".to_owned(), json!(errors));
@@ -132,10 +142,10 @@ fn exposition(state: &State) -> Response {
         healthy: matches!(state.ledger.health(), Health::Ok),
         register_lag: register.as_ref().map_or(0, |register| stats.size.saturating_sub(register.size)),
         register_healthy: register.is_none_or(|register| register.broken.is_none()),
-        witnessed: stats.witnessed,
         database_lag: database.as_ref().map_or(0, |database| stats.size.saturating_sub(database.size)),
         database_healthy: database.is_none_or(|database| database.broken.is_none()),
-        snapshot_lags: state.ledger.newer_snapshot().is_some(),
+        witnessed: stats.witnessed,
+        snapshot_lags: state.ledger.snapshot_ahead().is_some(),
     };
     let shadow = state.shadow.report();
     let counts = Kind::ALL.iter().zip(shadow.counts).map(|(kind, count)| (kind.name(), count));

@@ -379,9 +379,9 @@ impl Ledger {
         self.database.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(register::SharedFeed::state)
     }
 
-    /// The control snapshot that other gateways of the database have in the place of this one's, if this one lags.
-    pub fn newer_snapshot(&self) -> Option<String> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(register::SharedFeed::newer)
+    /// The control snapshot of another gateway that is newer than the one in force here.
+    pub fn snapshot_ahead(&self) -> Option<register::Ahead> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(register::SharedFeed::ahead)
     }
 
     /// Tells the database which control snapshot is in force, so that a gateway that lags is seen.

@@ -20,7 +20,7 @@ pub(super) use feed::catch_up;
 pub use feed::{Feed, State, rebuild};
 pub use portion::{Asked, Given, Portion};
 pub(super) use postgres::Gate;
-pub use postgres::{Database, Hand, Registered, SharedFeed, fill};
+pub use postgres::{Ahead, Database, Hand, Registered, SharedFeed, fill};
 pub use reader::{Fact, Reader};
 pub(super) use row::{Row, pairs};
 

@@ -270,7 +270,7 @@ fn serving(world: &World, file: &str) -> Command {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_gateways_behind_haproxy_are_restarted_in_turn_and_no_call_fails() {
-    let world = watched(Setup { limits: "notice = \"3s\"", ..Setup::default() });
+    let world = watched(Setup { limits: "notice = \"5s\"", ..Setup::default() });
     let (mut gateways, mut files) = (Vec::new(), Vec::new());
     for number in [1, 2] {
         let (mut command, file) = another(&world, number);

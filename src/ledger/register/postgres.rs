@@ -17,6 +17,7 @@ pub(in super::super) use feed::Gate;
 pub use feed::SharedFeed;
 pub use hand::Hand;
 pub use search::Registered;
+pub use snapshots::Ahead;
 
 use super::{Broken, Row, Store};
 
@@ -39,8 +40,6 @@ CREATE INDEX IF NOT EXISTS quotas_hungry ON kanhe.quotas (hungry) WHERE hungry I
 CREATE TABLE IF NOT EXISTS kanhe.portions (grant_id text NOT NULL, day date NOT NULL, log text NOT NULL, calls bigint NOT NULL,
   records bigint NOT NULL, unused_calls bigint NOT NULL, unused_records bigint NOT NULL, PRIMARY KEY (grant_id, day, log));
 CREATE INDEX IF NOT EXISTS portions_log ON kanhe.portions (log, day);
-CREATE TABLE IF NOT EXISTS kanhe.snapshots (log text NOT NULL, snapshot text NOT NULL, activated timestamptz NOT NULL,
-  PRIMARY KEY (log, activated));
 ";
 
 const INSERT: &str = "
@@ -64,11 +63,12 @@ pub fn fill(database: &Database, log: &str, folder: &std::path::Path) -> Result<
 /// Makes what is not there yet; a role that may not make anything finds it made.
 fn make_tables(client: &mut Client) -> Result<(), Broken> {
     // The last of them.
-    let there: Option<String> = client.query_one("SELECT to_regclass('kanhe.snapshots')::text", &[])?.get(0);
+    let there: Option<String> = client.query_one("SELECT to_regclass('kanhe.snapshots_snapshot')::text", &[])?.get(0);
     if there.is_none() {
         let mut making = client.transaction()?;
         making.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])?;
         making.batch_execute(SCHEMA)?;
+        making.batch_execute(snapshots::TABLE)?;
         making.commit()?;
     }
     Ok(())
@@ -145,13 +145,16 @@ impl Postgres {
         Ok(())
     }
 
-    /// Says that this gateway is there, and under which snapshot.
-    pub(super) fn seen(&mut self, snapshot: Option<&str>) -> Result<(), Broken> {
+    /// Says that this gateway is there, and under which snapshot; whether a peer has a newer one.
+    pub(super) fn seen(&mut self, snapshot: Option<&str>) -> Result<Option<Ahead>, Broken> {
         if snapshot.is_some() {
             self.snapshot = snapshot.map(str::to_owned);
         }
         self.client.execute(SEEN, &[&self.log, &i64::try_from(self.end).unwrap_or(i64::MAX), &self.snapshot])?;
-        Ok(())
+        match &self.snapshot {
+            Some(snapshot) => snapshots::compare(&mut self.client, &self.log, snapshot),
+            None => Ok(None),
+        }
     }
 }
 

@@ -110,6 +110,35 @@ fn salts_lie_outside_the_log_and_grants_are_counted_since_a_time() {
 }
 
 #[test]
+fn what_a_grant_was_used_for_is_counted_by_when_it_was_decided_and_in_full_where_nobody_knows() {
+    let place = Place::new();
+    let ledger = Arc::new(Ledger::open(&place.config(), true).unwrap());
+    let midnight = crate::sys::now() - Duration::from_secs(60);
+    // Shown: so many of ten, how the answer ended (none: nobody ever said), and when it was decided.
+    let shares = [(Some(Some(3)), 1), (Some(Some(0)), 1), (Some(None), 1), (None, 1), (Some(Some(7)), -1)];
+    for (shown, decided) in shares {
+        let time_decided = Some(midnight + jiff::SignedDuration::from_secs(decided));
+        let share = Share { id: "00", grant: Some("g-1"), max_records: Some(10), time_decided, ..Share::default() };
+        let settling = ledger.reserve().unwrap();
+        let receipt_of = wait(ledger.append(share.draft().unwrap()).unwrap()).unwrap().index;
+        match shown {
+            Some(records) => {
+                let settled = Settled { id: "ab", receipt_of, outcome: "cut", records, ..Settled::default() };
+                settling.settle(settled.draft().unwrap(), None);
+            }
+            None => drop(settling),
+        }
+    }
+    // Under another grant, whose records nobody counts.
+    drop(wait(ledger.append(Share { id: "00", grant: Some("g-2"), ..Share::default() }.draft().unwrap()).unwrap()).unwrap());
+    ledger.close();
+    drop(ledger);
+    let used = Ledger::open(&place.config(), false).unwrap().day_use(midnight).unwrap();
+    let of = |grant: &str| used.get(grant).map(|used| (used.calls, used.records));
+    assert_eq!((of("g-1"), of("g-2"), used.len()), (Some((4, 3 + 10 + 10)), Some((1, 0)), 2));
+}
+
+#[test]
 fn a_snapshot_is_stored_once_and_never_outside_its_folder() {
     let place = Place::new();
     let ledger = Ledger::open(&place.config(), true).unwrap();

@@ -19,7 +19,7 @@ use super::super::super::receipt::Sealed;
 use super::super::super::ticket::Ticket;
 use super::super::feed::{State, catch_up};
 use super::super::{Broken, Row, Store};
-use super::{Database, Postgres};
+use super::{Ahead, Database, Postgres};
 use crate::sys;
 
 /// How often the signed log is looked at, and this gateway says that it is there.
@@ -63,7 +63,7 @@ impl Gate {
 struct Told {
     size: AtomicU64,
     broken: Mutex<Option<String>>,
-    newer: Mutex<Option<String>>,
+    ahead: Mutex<Option<Ahead>>,
 }
 
 impl Told {
@@ -71,8 +71,15 @@ impl Told {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn newer(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.newer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ahead(&self) -> std::sync::MutexGuard<'_, Option<Ahead>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn compared(&self, ahead: Option<Ahead>) {
+        let before = std::mem::replace(&mut *self.ahead(), ahead.clone());
+        if let Some(Ahead { snapshot, log }) = ahead.filter(|ahead| before.as_ref() != Some(ahead)) {
+            tracing::warn!(%snapshot, %log, "another gateway has a newer control snapshot than this one");
+        }
     }
 }
 
@@ -119,9 +126,9 @@ impl SharedFeed {
         State { size: self.told.size.load(Ordering::Relaxed), broken: self.told.broken().clone() }
     }
 
-    /// The control snapshot that other gateways have in the place of this one's, as the database said last.
-    pub fn newer(&self) -> Option<String> {
-        self.told.newer().clone()
+    /// The control snapshot of a peer that is newer than the one here, as far as the database said when it last answered.
+    pub fn ahead(&self) -> Option<Ahead> {
+        self.told.ahead().clone()
     }
 
     /// Where the writer hands batches over.
@@ -206,8 +213,6 @@ impl Feeding {
             }
             Err(broken) => {
                 self.store = None;
-                // What others have now nobody knows.
-                *self.told.newer() = None;
                 self.retry = Some(sys::instant() + PATIENCE);
                 let known = self.told.broken().replace(broken.why.clone());
                 if known.as_ref() != Some(&broken.why) {
@@ -267,10 +272,7 @@ impl Feeding {
             return Err(Broken { why, anew: false });
         }
         if self.seen.is_none_or(|seen| seen.elapsed() > SEEN_EVERY) {
-            store.seen(self.snapshot.as_deref())?;
-            if let Some(snapshot) = &self.snapshot {
-                *self.told.newer() = store.in_force(snapshot)?;
-            }
+            told.compared(store.seen(self.snapshot.as_deref())?);
             self.seen = Some(sys::instant());
         }
         Ok(())
