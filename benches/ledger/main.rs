@@ -1,5 +1,5 @@
-//! The ledger by itself: durable entries a second and processor time an entry at 1, 32 and 1,024 callers, and how fast
-//! the auditor judges what they wrote.
+//! The ledger by itself: durable entries a second and processor time an entry at 1, 32 and 1,024 callers, with its
+//! register off and on, how far the register is by then, and how fast the auditor judges what they wrote.
 //!
 //! ```sh
 //! cargo bench --bench ledger              # KANHE_BENCH_FOLDER: in which folder to make one; KANHE_BENCH_SECONDS: how long a case
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use kanhe::ledger::entry::{Draft, Share};
 use kanhe::ledger::verify::{Options, verify};
-use kanhe::ledger::{Config, Ledger};
+use kanhe::ledger::{Config, Ledger, Register};
 use serde_json::value::{RawValue, to_raw_value};
 
 /// As long as a usual entry: 800 bytes or so.
@@ -64,7 +64,7 @@ fn processor() -> f64 {
     ticks / 100.0
 }
 
-fn config(base: &std::path::Path, name: &str) -> Config {
+fn config(base: &std::path::Path, name: &str, register: Register) -> Config {
     let key = base.join("ledger.key");
     if !key.exists() {
         Command::new("openssl").args(["genpkey", "-algorithm", "ed25519", "-out"]).arg(&key).status().unwrap();
@@ -80,7 +80,7 @@ fn config(base: &std::path::Path, name: &str) -> Config {
         subject_keys_old: Vec::new(),
         checkpoint_interval: Duration::from_secs(1),
         checkpoint_copy: None,
-        register: kanhe::ledger::Register::Off,
+        register,
         database: None,
         gated: false,
         witnesses: kanhe::ledger::witness::Witnesses::default(),
@@ -97,11 +97,17 @@ fn main() {
     let base = place.join(format!("kanhe-bench-ledger-{}", std::process::id()));
     std::fs::create_dir(&base).unwrap();
     println!("entries of {} bytes in {}", entry_length(), base.display());
-    println!("{:>8} {:>12} {:>12} {:>14} {:>12}", "callers", "entries/s", "a batch", "µs processor", "p50 µs");
-    for callers in [1, 32, 1024] {
-        write(&config(&base, &format!("log-{callers}")), callers, Duration::from_secs(seconds));
+    println!(
+        "{:>8} {:>8} {:>12} {:>12} {:>14} {:>12} {:>12}",
+        "register", "callers", "entries/s", "a batch", "µs processor", "p50 µs", "registered"
+    );
+    for (register, shown) in [(Register::Off, "off"), (Register::Sqlite, "on")] {
+        for callers in [1, 32, 1024] {
+            print!("{shown:>8} ");
+            write(&config(&base, &format!("log-{shown}-{callers}"), register), callers, Duration::from_secs(seconds));
+        }
     }
-    judge(&config(&base, "log-1024"));
+    judge(&config(&base, "log-off-1024", Register::Off));
     std::fs::remove_dir_all(&base).unwrap();
 }
 
@@ -142,13 +148,20 @@ fn write(config: &Config, callers: usize, time: Duration) {
         }
     });
     let (took, used) = (begun.elapsed().as_secs_f64(), processor() - before);
+    let registered = ledger.register().map(|state| state.size);
     let (entries, batches) = (count.load(Ordering::Relaxed), ledger.stats().batches);
     let mut waited = waited.lock().unwrap();
     waited.sort_unstable();
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     let (entries, batches) = (entries as f64, batches as f64);
     let half = waited[waited.len() / 2].as_secs_f64() * 1e6;
-    println!("{callers:>8} {:>12.0} {:>12.1} {:>14.1} {half:>12.0}", entries / took, entries / batches, used / entries * 1e6);
+    let registered = registered.map_or_else(|| "–".to_owned(), |rows| format!("{rows}"));
+    println!(
+        "{callers:>8} {:>12.0} {:>12.1} {:>14.1} {half:>12.0} {registered:>12}",
+        entries / took,
+        entries / batches,
+        used / entries * 1e6
+    );
     ledger.close();
 }
 

@@ -6,13 +6,11 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use aws_lc_rs::signature::Ed25519KeyPair;
-use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
 use tlog_tiles::{Error, Hash, HashReader, Tile, stored_hashes, tree_hash};
 
 use super::folder::copy;
-use crate::ledger::query;
+use crate::ledger::{Signer, query};
 
 /// Stored hashes, as the published algorithms ask for them.
 struct Stored(Vec<Hash>);
@@ -63,8 +61,8 @@ pub(super) fn forge(from: &Path, to: &Path, key: &Path, lie: &Lie) -> io::Result
     }
     let name = fs::read_to_string(from.join("checkpoint"))?.lines().next().unwrap_or_default().to_owned();
     let root = tree_hash(size, &stored).map_err(broken)?;
-    let text = format!("{name}\n{size}\n{root}\n");
-    fs::write(to.join("checkpoint"), sign(&text, &name, &fs::read_to_string(key)?, &fs::read_to_string(from.join("log.vkey"))?)?)?;
+    let signer = Signer::read(&name, key).map_err(|error| io::Error::other(error.to_string()))?;
+    fs::write(to.join("checkpoint"), signer.sign(&format!("{name}\n{size}\n{root}\n")))?;
     // What witnesses signed would only contradict it.
     match fs::remove_file(to.join("checkpoint.witnessed")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -130,14 +128,4 @@ fn write(to: &Path, tile: &Tile, hashes: Vec<u8>, entries: &[Vec<u8>]) -> io::Re
         bundle.extend_from_slice(entry);
     }
     put("entries", &bundle)
-}
-
-/// The note over `text` (C2SP signed-note).
-fn sign(text: &str, name: &str, pem: &str, vkey: &str) -> io::Result<String> {
-    let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
-    let der = BASE64_STANDARD.decode(body).map_err(io::Error::other)?;
-    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(io::Error::other)?;
-    let mut signature = hex::decode(vkey.split('+').nth(1).unwrap_or_default()).map_err(io::Error::other)?;
-    signature.extend_from_slice(pair.sign(text.as_bytes()).as_ref());
-    Ok(format!("{text}\n— {name} {}\n", BASE64_STANDARD.encode(signature)))
 }
