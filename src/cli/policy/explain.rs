@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::{Exit, Settings, entry, load_configured, open_config, print_trouble};
 use crate::cli::{Format, out};
+use crate::lang::Text;
 use crate::policy::explain::{Alternatives, RegionWhy};
 use crate::policy::supposed::Supposed;
 use crate::replay::{self, Recorded};
@@ -40,7 +41,15 @@ pub(super) fn run(args: ExplainArgs, settings: &Settings) -> Exit {
     let done = match args.index {
         Some(index) => recorded(index, &args.regions, settings),
         None if args.call.is_whole() => supposed(&args, settings),
-        None => survey::run(&args, settings),
+        None if args.regions.is_empty() => survey::run(&args, settings),
+        None => {
+            let message = Text::new(
+                "`--region` 须与序号，或与 `--requester` 和 `--resource` 同用",
+                "`--region` goes with an index, or with `--requester` and `--resource`",
+            );
+            print_trouble(&message, settings);
+            Err(Exit::Trouble)
+        }
     };
     done.unwrap_or_else(|exit| exit)
 }
