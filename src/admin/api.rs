@@ -98,10 +98,12 @@ fn remarks(state: &State) -> Vec<(&'static str, Text)> {
             ),
         ));
     }
-    if state.ledger.database().is_some_and(|database| database.broken.is_some()) {
+    // Where shares wait for it, that is a reason already.
+    let waited_for = matches!(state.ledger.health(), Health::Unregistered);
+    if !waited_for && state.ledger.database().is_some_and(|database| database.broken.is_some()) {
         let zh = "数据库不接收登记；台账本身完整，恢复后自动补登";
         let en = "the database registers nothing; the log itself is whole, and what is missing follows once it is back";
-        remarks.push(("database_unavailable", Text::new(zh, en)));
+        remarks.push(("register_unavailable", Text::new(zh, en)));
     }
     if let Some(ahead) = state.ledger.snapshot_ahead() {
         remarks.push((

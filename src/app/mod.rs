@@ -1,6 +1,7 @@
 //! The composition root: binds, builds, runs, reloads and drains. Everything is bound and opened before the first call
 //! is taken; a start that cannot be whole does not happen.
 
+mod handover;
 pub mod publish;
 mod quotas;
 mod reload;
@@ -10,6 +11,7 @@ mod workers;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,7 +32,7 @@ use crate::origin::Origins;
 use crate::purpose::probes::Probes;
 use crate::shadow::Shadow;
 use crate::share::Recorder;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Listing, Snapshot};
 use crate::telemetry::{self, Metrics};
 use crate::written::{Place, Problem};
 
@@ -61,18 +63,33 @@ impl From<Text> for Error {
     }
 }
 
+/// How long, beyond its last call, a gateway may take to let the ledger go.
+const LETTING_GO: Duration = Duration::from_secs(60);
+
 /// How the gateway tells what it listens on and which snapshot is in force.
 pub type Announce = Box<dyn Fn(&str) + Send>;
 
+/// How a gateway starts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// Makes a ledger in an absent or empty folder.
+    pub create_ledger: bool,
+    /// Takes the sockets from the gateway that runs, if one does.
+    pub take_over: bool,
+}
+
 /// Runs the gateway until it is told to stop.
-pub fn serve(config_path: &Path, create_ledger: bool, announce: &Announce) -> Result<(), Error> {
+pub fn serve(config_path: &Path, how: How, announce: &Announce) -> Result<(), Error> {
     let config = Config::read(config_path).map_err(Error::Written)?;
     telemetry::start(&config.telemetry);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::trouble("无法启动运行时", "the runtime cannot start", error))?;
-    runtime.block_on(Gateway::start(config_path, config, create_ledger, announce))?.run_in(&runtime, announce)
+    let ran = runtime.block_on(async { Gateway::start(config_path, config, how, announce).await?.run(announce).await });
+    // A reload that is still being read changes nothing any more, and the next gateway may be waiting.
+    runtime.shutdown_background();
+    ran
 }
 
 /// Loads all that [`serve`] would, and binds nothing: warnings, or errors and warnings.
@@ -138,6 +155,8 @@ struct Gateway {
     clerk: Option<quotas::Clerk>,
     stopping: watch::Sender<bool>,
     signals: Signals,
+    seen: Vec<Listing>,
+    offer: Option<handover::Offer>,
 }
 
 /// Received from before the gateway says that it listens: a signal sent right then must not end the process.
@@ -190,13 +209,52 @@ impl World {
     }
 }
 
-impl Gateway {
-    async fn start(config_path: &Path, config: Config, create_ledger: bool, announce: &Announce) -> Result<Self, Error> {
-        let mut world = World::load(&config, None)?;
-        let pseudonyms = PseudonymKey::load(&config.pseudonym_key)?;
+/// What a gateway begins with: read, opened and bound.
+struct Begun {
+    world: World,
+    /// The folders as they stood before they were read.
+    seen: Vec<Listing>,
+    /// What was wrong with them where they changed while the sockets were taken over.
+    refused: Vec<Problem>,
+    authenticator: Authenticator,
+    ledger: Arc<Ledger>,
+    listeners: (TcpListener, TcpListener),
+}
+
+impl Begun {
+    /// All that can fail comes before the running gateway is told to end.
+    async fn begin(config: &Config, how: How) -> Result<Self, Error> {
+        let read = || reload::listings(&config.control, &config.publishing);
+        let (mut seen, mut world, mut refused) = (read(), World::load(config, None)?, Vec::new());
         let authenticator = Authenticator::start(&config.identity).await.map_err(|error| error.text())?;
-        let ledger = Arc::new(Ledger::open(&config.ledger, create_ledger).map_err(|error| error.text())?);
-        let listeners = (bind("gateway", config.listen).await?, bind("admin", config.admin.listen).await?);
+        let given = if how.take_over { handover::ask(config)? } else { None };
+        let open = |patience| Ledger::open_after(&config.ledger, how.create_ledger, patience).map_err(|error| error.text());
+        let (ledger, listeners) = match given {
+            None => (open(Duration::ZERO)?, (bind("gateway", config.listen).await?, bind("admin", config.admin.listen).await?)),
+            Some(given) => {
+                let listeners = given.take()?;
+                tracing::info!("the sockets are taken over; waiting for the running gateway to finish its calls");
+                let ledger = open(config.limits.notice.max(handover::NOTICE) + config.limits.drain + LETTING_GO)?;
+                // Whatever was published meanwhile is in force there, and has to be here.
+                let now = read();
+                if now != seen {
+                    seen = now;
+                    match World::load(config, None) {
+                        Ok(newer) => world = newer,
+                        Err(error) => refused = reload::problems_of(error),
+                    }
+                }
+                (ledger, listeners)
+            }
+        };
+        Ok(Self { world, seen, refused, authenticator, ledger: Arc::new(ledger), listeners })
+    }
+}
+
+impl Gateway {
+    async fn start(config_path: &Path, config: Config, how: How, announce: &Announce) -> Result<Self, Error> {
+        let pseudonyms = PseudonymKey::load(&config.pseudonym_key)?;
+        let Begun { mut world, seen, refused, authenticator, ledger, listeners } = Begun::begin(&config, how).await?;
         let recorder = Recorder::new(ledger.clone());
         let shadow = Shadow::start().map_err(|error| Error::trouble("无法启动影子比对线程", "the shadow's thread cannot start", error))?;
         shadow.set(world.shadow.map(Arc::new));
@@ -212,6 +270,9 @@ impl Gateway {
             .map_err(|error| Error::trouble("共享台账不可用", "the ledger is unavailable", error))?;
         ledger.in_force(&world.snapshot.digest);
         let control = admin::Control::new(world.passed.approved(), world.passed.required());
+        if !refused.is_empty() {
+            control.refused(refused);
+        }
         let shared = Arc::new(Shared {
             snapshot: Arc::new(ArcSwap::from_pointee(world.snapshot)),
             activations: watch::Sender::new(()),
@@ -229,10 +290,14 @@ impl Gateway {
             metrics: Arc::new(Metrics::new()),
             origin_files: Arc::default(),
             in_flight: Arc::default(),
+            leaving: AtomicBool::new(false),
         });
         let clerk = desk.map(|desk| desk.staff(shared.snapshot.clone())).transpose();
         let clerk = clerk.map_err(|error| Error::trouble("无法启动额度线程", "the thread of quotas cannot start", error))?;
         let signals = Signals::receive()?;
+        let offer = handover::Offer::open(shared.ledger.folder(), &listeners.0, &listeners.1);
+        let unoffered = |error| tracing::warn!(%error, "the next gateway cannot take the sockets over; it needs a stop and a start");
+        let offer = offer.map_err(unoffered).ok();
         announce_listeners(&listeners, &config, announce)?;
         announce(&format!("snapshot {}", shared.snapshot().digest));
         let (stopping, stop) = watch::channel(false);
@@ -249,37 +314,46 @@ impl Gateway {
             control: Arc::new(control),
             draining: AtomicBool::new(false),
         });
-        Ok(Self { config_path: config_path.to_owned(), config, shared, admin, listeners, workers, clerk, stopping, signals })
+        Ok(Self { config_path: config_path.to_owned(), config, shared, admin, listeners, workers, clerk, stopping, signals, seen, offer })
     }
 
-    fn run_in(self, runtime: &tokio::runtime::Runtime, announce: &Announce) -> Result<(), Error> {
-        runtime.block_on(self.run(announce))
-    }
-
-    /// Takes calls until SIGTERM or SIGINT; reloads on SIGHUP, and when a watched folder changed.
+    /// Takes calls until SIGTERM or SIGINT, or until another gateway has taken the sockets; reloads on SIGHUP, and when a
+    /// watched folder changed.
     async fn run(mut self, announce: &Announce) -> Result<(), Error> {
         let (gateway, admin_listener) = self.listeners;
         let accepting = tokio::spawn(self.workers.accept(gateway, self.shared.limits.connections));
         let witnessing = witnessing::start(&self.config.ledger.witnesses, &self.shared.ledger)?;
         let administering = tokio::spawn(admin::serve(admin_listener, self.admin.clone()));
         let mut second = tokio::time::interval(Duration::from_secs(1));
-        let mut reloads = reload::Reloads::new(&self.config_path, self.config, self.shared.clone(), self.admin.control.clone());
+        let control = self.admin.control.clone();
+        let mut reloads = reload::Reloads::new(&self.config_path, self.config, self.seen, self.shared.clone(), control);
+        let mut leaving = None;
         loop {
-            tokio::select! {
-                _ = self.signals.terminate.recv() => break,
-                _ = self.signals.interrupt.recv() => break,
-                _ = self.signals.hangup.recv() => reloads.ask(),
+            let told = tokio::select! {
+                _ = self.signals.terminate.recv() => Some(Told::ToStop),
+                _ = self.signals.interrupt.recv() => Some(Told::ToStop),
+                () = handover::Offer::taken(&mut self.offer) => Some(Told::Taken),
+                () = over(&mut leaving) => break,
+                _ = self.signals.hangup.recv() => { reloads.ask(); None }
                 step = reloads.step() => {
                     if let Some(line) = reloads.take(step).await {
                         announce(&line);
                     }
+                    None
                 }
-                _ = second.tick() => self.shared.recorder.flush_folded(),
+                _ = second.tick() => { self.shared.recorder.flush_folded(); None }
+            };
+            match told {
+                // Whoever says it again does not want to wait.
+                Some(_) if leaving.is_some() => break,
+                Some(told) => leaving = Some(Box::pin(tokio::time::sleep(told.leave(&self.shared, &self.admin)))),
+                None => {}
             }
         }
         tracing::info!("stopping: calls in flight finish, no new one begins");
-        self.admin.draining.store(true, Ordering::Relaxed);
         accepting.abort();
+        // Where nobody has taken the sockets they close with this.
+        drop(self.offer.take());
         self.stopping.send_replace(true);
         let drained = tokio::time::timeout(self.shared.limits.drain, self.workers.drained(&self.shared)).await;
         if drained.is_err() {
@@ -288,12 +362,47 @@ impl Gateway {
         self.workers.stop();
         drop(self.clerk.take());
         self.shared.recorder.stopped().await;
-        self.shared.ledger.close();
         if let Some(witnessing) = witnessing {
             witnessing.abort();
         }
+        self.shared.ledger.close();
         administering.abort();
         Ok(())
+    }
+}
+
+/// Why a gateway leaves.
+#[derive(Clone, Copy)]
+enum Told {
+    /// A signal.
+    ToStop,
+    /// Another gateway has the sockets.
+    Taken,
+}
+
+impl Told {
+    /// Answers say from now on that their connection ends; how long calls are still taken.
+    fn leave(self, shared: &Shared, admin: &admin::State) -> Duration {
+        shared.leaving.store(true, Ordering::Relaxed);
+        match self {
+            Self::ToStop => {
+                tracing::info!(notice = ?shared.limits.notice, "told to stop");
+                admin.draining.store(true, Ordering::Relaxed);
+                shared.limits.notice
+            }
+            // The address goes on to be served: no balancer has to hear of it.
+            Self::Taken => {
+                tracing::info!("another gateway has taken the sockets");
+                shared.limits.notice.max(handover::NOTICE)
+            }
+        }
+    }
+}
+
+async fn over(leaving: &mut Option<Pin<Box<tokio::time::Sleep>>>) {
+    match leaving {
+        Some(notice) => notice.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -50,9 +50,9 @@ enum Happened {
 }
 
 impl Reloads {
-    /// None is under way.
-    pub fn new(path: &Path, config: Config, shared: Arc<Shared>, control: Arc<Control>) -> Self {
-        let seen = config.publishing.watch.map(|_| listings(&config.control, &config.publishing));
+    /// None is under way. `seen`: the folders as they stood before they were read.
+    pub fn new(path: &Path, config: Config, seen: Vec<Listing>, shared: Arc<Shared>, control: Arc<Control>) -> Self {
+        let seen = config.publishing.watch.map(|_| seen);
         let watch = config.publishing.watch.map(every);
         Self { path: path.to_owned(), config, shared, control, seen, watch, loading: None, asked: false }
     }
@@ -195,7 +195,8 @@ fn every(period: Duration) -> Interval {
     interval
 }
 
-fn listings(control: &Path, publishing: &Publishing) -> Vec<Listing> {
+/// The folders that a reload reads, as they stand.
+pub fn listings(control: &Path, publishing: &Publishing) -> Vec<Listing> {
     let folders = std::iter::once(control).chain(publishing.shadow.as_deref());
     folders.map(Listing::of).chain(std::iter::once(Listing::of_any(&publishing.approval_folder))).collect()
 }
@@ -205,7 +206,7 @@ fn broken_off(panic: &tokio::task::JoinError) -> Error {
 }
 
 /// Everything that stood in the way, logged.
-fn problems_of(error: Error) -> Vec<Problem> {
+pub fn problems_of(error: Error) -> Vec<Problem> {
     let problems = match error {
         Error::Written(problems) => problems,
         Error::Trouble(message) => vec![Problem { place: Place::default(), code: "trouble", message, help: None }],

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::gateway::{Line, Shared, listener};
 use crate::origin::Origins;
+use crate::sys;
 
 /// How often a drain looks again.
 const TICK: Duration = Duration::from_millis(5);
@@ -96,19 +97,19 @@ impl Workers {
         }
     }
 
-    /// Waits until no call is under way, and then a little for answers to leave: a caller that keeps an idle connection
-    /// open in spite of the goodbye holds nobody up.
+    /// Waits until no call is under way, and then a little for answers to leave and for first requests to come: a caller that
+    /// keeps an idle connection open in spite of the goodbye holds nobody up.
     pub async fn drained(&self, shared: &Shared) {
-        while shared.in_flight.load(Ordering::Relaxed) > 0 {
+        let mut quiet = sys::instant();
+        loop {
+            if shared.in_flight.load(Ordering::Relaxed) > 0 {
+                quiet = sys::instant();
+            } else if self.open.load(Ordering::Relaxed) == 0 || quiet.elapsed() > FAREWELL {
+                // Whoever is still there has had its answer.
+                return;
+            }
             tokio::time::sleep(TICK).await;
         }
-        let last_bytes = async {
-            while self.open.load(Ordering::Relaxed) > 0 {
-                tokio::time::sleep(TICK).await;
-            }
-        };
-        // Whoever is still there after this has had its answer.
-        let _ = tokio::time::timeout(FAREWELL, last_bytes).await;
     }
 
     /// Stops all workers; what they still do is dropped, and settled as cut.

@@ -27,6 +27,8 @@ pub struct Limits {
     pub content_timeout: Duration,
     /// Time that a caller may take none of the answer.
     pub write_timeout: Duration,
+    /// Time for which a gateway that was told to stop says so, and still takes calls.
+    pub notice: Duration,
     /// Time for calls in flight when the gateway stops.
     pub drain: Duration,
     /// Connections at a time.
@@ -51,6 +53,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(30),
             content_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
+            notice: Duration::ZERO,
             drain: Duration::from_secs(30),
             connections: 10_000,
             streams: 128,
@@ -79,6 +82,7 @@ impl Limits {
         time("content_timeout", &mut limits.content_timeout);
         time("write_timeout", &mut limits.write_timeout);
         time("drain", &mut limits.drain);
+        limits.notice = table.opt_parsed("notice", duration).map_or(limits.notice, |time| time.value);
         let count = |key: &str, most: i64| table.opt_integer(key, 1..=most);
         let whole = |number: Option<i64>, default: usize| number.and_then(|number| usize::try_from(number).ok()).unwrap_or(default);
         limits.header_fields = whole(count("header_fields", 1_000), limits.header_fields);

@@ -3,9 +3,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, server};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,6 +22,8 @@ use crate::identity::mtls::PeerCertificate;
 
 /// How long a closed connection is read on.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long a connection that was taken just before the gateway stops has for its first request.
+const FIRST: Duration = Duration::from_secs(2);
 
 /// What every request of a connection shares.
 #[derive(Debug)]
@@ -97,9 +101,19 @@ where
     let limits = line.shared.limits.clone();
     let peer = connection.peer;
     let connection = Arc::new(connection);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let heard = AtomicBool::new(false);
+    let service = service_fn(|request: Request<Incoming>| {
+        heard.store(true, Ordering::Relaxed);
         let (line, connection) = (line.clone(), connection.clone());
-        async move { Ok::<_, std::convert::Infallible>(pipeline::answer(line, connection, request).await) }
+        async move {
+            let shared = line.shared.clone();
+            let mut response = pipeline::answer(line, connection, request).await;
+            // HTTP/2 has a goodbye of its own, which loses no call.
+            if speaks == Speaks::Http1 && shared.leaving.load(Ordering::Relaxed) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, std::convert::Infallible>(response)
+        }
     });
     let io = TokioIo::new(Patient::new(&mut stream, limits.write_timeout));
     let outcome = match speaks {
@@ -113,8 +127,15 @@ where
             tokio::select! {
                 outcome = serving.as_mut() => outcome,
                 () = stop(&mut stopping) => {
-                    serving.as_mut().graceful_shutdown();
-                    serving.await
+                    // Its first request may be on its way, and a shutdown would close what is unread.
+                    let first = if heard.load(Ordering::Relaxed) { Duration::ZERO } else { FIRST };
+                    match tokio::time::timeout(first, serving.as_mut()).await {
+                        Ok(outcome) => outcome,
+                        Err(_) => {
+                            serving.as_mut().graceful_shutdown();
+                            serving.await
+                        }
+                    }
                 }
             }
         }

@@ -18,7 +18,7 @@ mod verifying;
 mod well_known;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
@@ -71,6 +71,8 @@ pub struct Shared {
     pub origin_files: Arc<AtomicU64>,
     /// Calls being answered, those included whose caller went away.
     pub in_flight: Arc<AtomicI64>,
+    /// Whether answers say that their connection ends with them, since the gateway is about to stop.
+    pub leaving: AtomicBool,
 }
 
 /// One call being answered; counted until dropped.

@@ -215,7 +215,12 @@ impl Ledger {
     /// Opens the ledger, or with `create` makes one in an absent or empty folder. Shares that were open are closed as
     /// unknown before this returns.
     pub fn open(config: &Config, create: bool) -> Result<Self, OpenError> {
-        Self::open_on(config, create, Arc::new(Files))
+        Self::open_on(config, create, Duration::ZERO, Arc::new(Files))
+    }
+
+    /// As [`Ledger::open`], once the process that has it open has let it go: it may take this long.
+    pub fn open_after(config: &Config, create: bool, patience: Duration) -> Result<Self, OpenError> {
+        Self::open_on(config, create, patience, Arc::new(Files))
     }
 
     /// Reads the keys that [`Ledger::open`] would, and touches nothing.
@@ -224,11 +229,11 @@ impl Ledger {
         LogKeys::read(config).map(drop)
     }
 
-    fn open_on(config: &Config, create: bool, volume: Arc<dyn Volume>) -> Result<Self, OpenError> {
+    fn open_on(config: &Config, create: bool, patience: Duration, volume: Arc<dyn Volume>) -> Result<Self, OpenError> {
         let keys = SubjectKeys::read(&config.subject_key, &config.subject_keys_old)?;
         let log_keys = LogKeys::read(config)?;
         let absent = recover::ready_folder(&config.folder, create)?;
-        let lock = lock(config)?;
+        let lock = lock(config, patience)?;
         if absent {
             recover::create(config, &log_keys, &*volume)?;
         }
@@ -440,14 +445,18 @@ impl Drop for Ledger {
 }
 
 /// One writer to a folder, whatever process it is in.
-fn lock(config: &Config) -> Result<File, OpenError> {
+fn lock(config: &Config, patience: Duration) -> Result<File, OpenError> {
     let folder = File::open(&config.folder).map_err(|error| OpenError::io(&config.folder, &error))?;
-    match rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(folder),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err(OpenError::refused(&config.folder, "另一个进程正在使用该台账", "another process has this ledger open"))
+    let since = crate::sys::instant();
+    loop {
+        match rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(folder),
+            Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < patience => std::thread::sleep(Duration::from_millis(2)),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(OpenError::refused(&config.folder, "另一个进程正在使用该台账", "another process has this ledger open"));
+            }
+            Err(errno) => return Err(OpenError::io(&config.folder, &errno.into())),
         }
-        Err(errno) => Err(OpenError::io(&config.folder, &errno.into())),
     }
 }
 

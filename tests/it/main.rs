@@ -19,6 +19,7 @@ mod demo;
 mod disk;
 mod explain;
 mod format;
+mod handover;
 mod identity;
 mod interop;
 mod loader;

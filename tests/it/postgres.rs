@@ -62,7 +62,7 @@ async fn two_gateways_register_all_they_share_through_kills_of_either_and_of_the
         match round {
             0 => {
                 database.kill();
-                eventually("the database is missed", || (remarks(&gateways[0]) == ["database_unavailable"]).then_some(()));
+                eventually("the database is missed", || (remarks(&gateways[0]) == ["register_unavailable"]).then_some(()));
                 assert!(gateways[0].admin("/metrics").1.contains("kanhe_database_healthy 0.0"));
             }
             1 => {

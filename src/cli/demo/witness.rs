@@ -2,6 +2,7 @@
 //! makes it forget.
 
 use std::fs::File;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -45,6 +46,8 @@ logs = ["{log}"]
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
+            // An interrupt reaches the demo alone: the gateway's last checkpoint is still witnessed.
+            .process_group(0)
             .spawn()
             .map_err(|error| cannot_run(&binary, &error))?;
         let lines = child.stdout.take().map(listen);

@@ -126,7 +126,7 @@ impl Volume for BadDisk {
 
 fn on_bad_disk(config: &Config) -> (Arc<Ledger>, Arc<Plan>) {
     let plan = Arc::new(Plan::default());
-    let ledger = Ledger::open_on(config, true, Arc::new(BadDisk(plan.clone()))).unwrap();
+    let ledger = Ledger::open_on(config, true, Duration::ZERO, Arc::new(BadDisk(plan.clone()))).unwrap();
     (Arc::new(ledger), plan)
 }
 

@@ -158,6 +158,26 @@ impl Connection {
             }
         }
     }
+
+    /// Sends one request, or none where the connection had ended before a byte of it was sent: no call was made.
+    pub async fn send_unless_ended(&mut self, mut request: Request<Full<Bytes>>) -> Option<hyper::Result<Response<Incoming>>> {
+        let sent = match self {
+            Self::Http1(sender) => {
+                *request.uri_mut() = request.uri().path_and_query().unwrap().as_str().parse().unwrap();
+                sender.ready().await.ok()?;
+                sender.try_send_request(request).await
+            }
+            Self::Http2(sender) => {
+                request.headers_mut().remove("host");
+                sender.ready().await.ok()?;
+                sender.try_send_request(request).await
+            }
+        };
+        match sent {
+            Ok(response) => Some(Ok(response)),
+            Err(mut error) => error.take_message().is_none().then(|| Err(error.into_error())),
+        }
+    }
 }
 
 /// A call that is being put together.

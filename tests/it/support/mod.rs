@@ -4,6 +4,7 @@
 pub mod client;
 pub mod folder;
 pub mod gateway;
+pub mod haproxy;
 pub mod keys;
 pub mod long;
 pub mod nginx;
