@@ -35,6 +35,9 @@ pub(super) struct VerifyArgs {
     /// 可信见证方的公钥，或其文件；可重复 · a trusted witness's verifier key, or its file; may be repeated
     #[arg(long, value_name = "VKEY", requires = "receipt")]
     witness: Vec<String>,
+    /// 该条之前、同一见证方会签的检查点：由此得知提交时间的下限 · an earlier checkpoint that the same witness cosigned, from before the entry: bounds its time from below
+    #[arg(long, value_name = "CHECKPOINT", requires_all = ["receipt", "witness"])]
+    after: Option<PathBuf>,
     /// 核对一份内容是否为当时提供的内容；`-` 为标准输入 · whether a copy is what was released; `-`: standard input
     #[arg(long, value_name = "FILE", requires = "index")]
     content: Option<PathBuf>,
@@ -160,12 +163,16 @@ fn one_receipt(args: &VerifyArgs, path: &Path, settings: &Settings) -> Result<Ex
     let witnesses = args.witness.iter().map(|key| Witness::parse(&written(key)?).map_err(Trouble::Text));
     let witnesses = witnesses.collect::<Result<Vec<_>, _>>()?;
     let text = String::from_utf8(content_of(path)?).map_err(|_| not_text(&path.display().to_string()))?;
-    let finding = receipt::judge(&text, &Question { keys: &keys, witnesses: &witnesses, against: args.log.as_deref() });
+    let earlier = args.after.as_deref().map(content_of).transpose()?;
+    let question = Question { keys: &keys, witnesses: &witnesses, earlier: earlier.as_deref(), against: args.log.as_deref() };
+    let finding = receipt::judge(&text, &question);
     let value = json!({
         "ok": finding.reason.is_none(), "kind": if finding.field { "field" } else { "bundle" }, "origin": finding.origin, "index": finding.index,
         "leaf": finding.leaf, "settled": finding.settled,
         "promises": {"signed": finding.signed, "included": finding.included.is_some(), "witnessed": !finding.witnessed.is_empty()},
-        "size": finding.included, "witnesses": finding.witnessed, "exposed": finding.exposed,
+        "size": finding.included, "witnesses": finding.witnessed,
+        "between": {"after": finding.between.0.map(|time| time.to_string()), "until": finding.between.1.map(|time| time.to_string())},
+        "exposed": finding.exposed,
         "reason": finding.reason.as_ref().map(|reason| reason.get(settings.lang)),
     });
     print(&value, &told(&finding), settings)?;
@@ -192,6 +199,12 @@ fn told(finding: &Finding) -> Text {
     let by = if names.is_empty() { "by no witness that was named".to_owned() } else { format!("by {names}") };
     let by_zh = if names.is_empty() { "没有指定的见证方会签" } else { &names };
     say(!finding.witnessed.is_empty(), format!("已见证：{by_zh}"), format!("witnessed: {by}"));
+    if let Some(until) = finding.between.1 {
+        let (after_zh, after_en) =
+            finding.between.0.map_or_else(Default::default, |after| (format!("晚于 {after}，"), format!("after {after} and ")));
+        zh.push(format!("提交时间（据见证方）：{after_zh}不晚于 {until}"));
+        en.push(format!("committed, by what witnesses saw: {after_en}no later than {until}"));
+    }
     if finding.exposed {
         zh.push("台账与其签名自相矛盾：回执即证据，请妥善保存并报告主管部门".to_owned());
         en.push("the log contradicts what it signed: keep the receipt, it is the evidence, and tell the authority".to_owned());

@@ -5,6 +5,7 @@ use super::super::entry::Gist;
 use super::super::verify::content::{self, Matches};
 use super::super::verify::receipt::{Finding, Question, judge};
 use super::super::verify::{Keys, Options, Witness, verify};
+use super::super::witness::Cosigner;
 use super::*;
 
 fn keys(folder: &Path) -> Keys {
@@ -12,7 +13,7 @@ fn keys(folder: &Path) -> Keys {
 }
 
 fn ask(text: &str, keys: &Keys, against: Option<&Path>) -> Finding {
-    judge(text, &Question { keys, witnesses: &[], against })
+    judge(text, &Question { keys, witnesses: &[], earlier: None, against })
 }
 
 fn bundle(folder: &Path, index: u64) -> Option<String> {
@@ -199,15 +200,57 @@ fn witnesses_count_where_they_are_trusted() {
     bundle["checkpoint"] = format!("{note}{}", lines.concat()).into();
     for key in [plain.1, cosigned.1] {
         let witnesses = [Witness::parse(&key).unwrap()];
-        let finding = judge(&bundle.to_string(), &Question { keys: &keys, witnesses: &witnesses, against: None });
+        let finding = judge(&bundle.to_string(), &Question { keys: &keys, witnesses: &witnesses, earlier: None, against: None });
         assert_eq!((finding.witnessed, finding.reason), (vec!["witness.example".to_owned()], None));
         // Over another text it is no signature.
         let bare = bundle["checkpoint"].as_str().unwrap().replace(&lines[0], "").replace(&lines[1], "");
         let mut bundle = bundle.clone();
         bundle["checkpoint"] = bare.into();
-        assert!(judge(&bundle.to_string(), &Question { keys: &keys, witnesses: &witnesses, against: None }).witnessed.is_empty());
+        assert!(
+            judge(&bundle.to_string(), &Question { keys: &keys, witnesses: &witnesses, earlier: None, against: None }).witnessed.is_empty()
+        );
     }
     assert!(Witness::parse("witness.example+00000000+AAAA").is_err());
+}
+
+#[test]
+fn a_witness_bounds_the_time_from_both_sides() {
+    let place = Place::new();
+    let receipts = shared(&place, 1);
+    let (folder, keys) = (place.config().folder, keys(&place.config().folder));
+    fs::write(place.0.join("witness.key"), fs::read(&place.config().key).unwrap()).unwrap();
+    let cosigner = Cosigner::read("witness.example", &place.0.join("witness.key")).unwrap();
+    let witnesses = [Witness::parse(&cosigner.verifier_key()).unwrap()];
+    let at = |second: i64| jiff::Timestamp::from_second(second).unwrap();
+    let cosigned = |note: &str, second: i64| {
+        let text = format!("{}\n", note.split_once("\n\n").unwrap().0);
+        format!("{note}{}", String::from_utf8(cosigner.cosign(text.as_bytes(), at(second)).unwrap()).unwrap())
+    };
+    let signer = Signer::read(keys.name(), &place.config().key).unwrap();
+    let of_size = |size: u64| {
+        let text = format!("{}\n{size}\n{}\n", keys.name(), BASE64_STANDARD.encode([7; 32]));
+        String::from_utf8(signer.sign(&text)).unwrap()
+    };
+    let index = receipts[0].0;
+    let mut bundle: serde_json::Value = serde_json::from_str(&bundle(&folder, index).unwrap()).unwrap();
+    bundle["checkpoint"] = cosigned(bundle["checkpoint"].as_str().unwrap(), 1_800_000_060).into();
+    let ask = |earlier: Option<&str>| {
+        let question = Question { keys: &keys, witnesses: &witnesses, earlier: earlier.map(str::as_bytes), against: None };
+        judge(&bundle.to_string(), &question)
+    };
+    assert_eq!(ask(None).between, (None, Some(at(1_800_000_060))));
+    let before = cosigned(&of_size(index), 1_800_000_000);
+    let found = ask(Some(&before));
+    assert_eq!((found.between, found.reason), ((Some(at(1_800_000_000)), Some(at(1_800_000_060))), None));
+    // One that holds the entry already, one that nobody cosigned, and one that is none of this log's bound nothing.
+    for (wrong, why) in [
+        (cosigned(&of_size(index + 1), 1_800_000_000), "already"),
+        (of_size(index), "no trusted witness"),
+        (before.replace(keys.name(), "gw-2.example"), "checkpoint"),
+    ] {
+        let found = ask(Some(&wrong));
+        assert!(found.between.0.is_none() && found.reason.as_ref().unwrap().en.contains(why), "{found:?}");
+    }
 }
 
 #[test]

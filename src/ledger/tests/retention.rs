@@ -65,7 +65,7 @@ fn an_erased_salt_is_gone_from_every_file_and_on_record() {
     assert!(!salts_in(&folder), "and does not come back");
     assert_eq!(verify(&folder, &Options::default()).unwrap().first_bad, None);
     let keys = Keys::read(&folder.join("log.vkey")).unwrap();
-    assert_eq!(judge(&receipt, &Question { keys: &keys, witnesses: &[], against: Some(&folder) }).reason, None);
+    assert_eq!(judge(&receipt, &Question { keys: &keys, witnesses: &[], earlier: None, against: Some(&folder) }).reason, None);
 }
 
 #[test]
@@ -103,7 +103,11 @@ fn what_is_pruned_is_old_recorded_and_leaves_the_rest_proven() {
     for (index, receipt) in receipts.iter().filter(|(index, _)| *index >= 512) {
         let bundle = serde_json::to_string(&signed.bundle(*index).unwrap().unwrap()).unwrap();
         for text in [&bundle, receipt] {
-            assert_eq!(judge(text, &Question { keys: &keys, witnesses: &[], against: Some(&folder) }).reason, None, "{text}");
+            assert_eq!(
+                judge(text, &Question { keys: &keys, witnesses: &[], earlier: None, against: Some(&folder) }).reason,
+                None,
+                "{text}"
+            );
         }
     }
     assert!(signed.bundle(100).unwrap().is_none());
@@ -162,11 +166,13 @@ fn the_log_goes_on_under_a_new_key_and_both_are_known() {
     assert_eq!(report.first_bad, None);
     let keys = Keys::read(&folder.join("log.vkey")).unwrap();
     for receipt in [&old, &new] {
-        assert_eq!(judge(receipt, &Question { keys: &keys, witnesses: &[], against: Some(&folder) }).reason, None);
+        assert_eq!(judge(receipt, &Question { keys: &keys, witnesses: &[], earlier: None, against: Some(&folder) }).reason, None);
     }
     // The old key alone vouches for nothing new.
     let keys = Keys::parse(&old_key).unwrap();
-    assert!(judge(&new, &Question { keys: &keys, witnesses: &[], against: None }).reason.unwrap().en.contains("not trusted"));
+    assert!(
+        judge(&new, &Question { keys: &keys, witnesses: &[], earlier: None, against: None }).reason.unwrap().en.contains("not trusted")
+    );
     assert!(verify(&folder, &Options { keys: Some(keys), ..Options::default() }).unwrap().first_bad.is_some());
     // And the next start changes nothing.
     drop(Ledger::open(&config, false).unwrap());
@@ -216,7 +222,7 @@ fn a_restored_backup_is_taken_where_it_is_whole_and_refused_where_it_is_old() {
     drop(ledger);
     let keys = Keys::read(&config.folder.join("log.vkey")).unwrap();
     for (_, receipt) in &receipts {
-        assert_eq!(judge(receipt, &Question { keys: &keys, witnesses: &[], against: Some(&config.folder) }).reason, None);
+        assert_eq!(judge(receipt, &Question { keys: &keys, witnesses: &[], earlier: None, against: Some(&config.folder) }).reason, None);
     }
     // Drill 2: the older one would fork the log. It is refused, with the way out, in both languages.
     fs::remove_dir_all(&config.folder).unwrap();
@@ -226,7 +232,7 @@ fn a_restored_backup_is_taken_where_it_is_whole_and_refused_where_it_is_old() {
     assert!(error.zh.contains("短于") && error.zh.contains("请恢复较新的台账目录"), "{}", error.zh);
     // What the requesters hold says the same.
     let (_, last) = receipts.last().unwrap();
-    assert!(judge(last, &Question { keys: &keys, witnesses: &[], against: Some(&config.folder) }).reason.is_some());
+    assert!(judge(last, &Question { keys: &keys, witnesses: &[], earlier: None, against: Some(&config.folder) }).reason.is_some());
     // Drill 3: the folder is gone, the copy is not: no new history begins.
     fs::remove_dir_all(&config.folder).unwrap();
     assert!(refused(Ledger::open(&config, true)).contains("fewer than"));

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::prelude::{BASE64_STANDARD, Engine};
+use jiff::Timestamp;
 use signed_note::{Note, StandardVerifier, Verifier, VerifierList};
 use tlog_tiles::Checkpoint;
 
@@ -25,6 +26,13 @@ pub struct Witness {
     name: String,
     id: u32,
     key: Vec<u8>,
+}
+
+/// A witness's signature that holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    /// When it signed, where it says so; whole seconds.
+    pub(super) time: Option<Timestamp>,
 }
 
 impl Keys {
@@ -94,26 +102,27 @@ impl Witness {
         &self.name
     }
 
-    /// Whether it signed the checkpoint.
-    pub(super) fn signed(&self, note: &[u8]) -> bool {
-        let Ok(text) = std::str::from_utf8(note) else { return false };
-        let Some((text, signatures)) = text.split_once("\n\n") else { return false };
+    /// Its signature under a checkpoint.
+    pub(super) fn saw(&self, note: &[u8]) -> Option<Seen> {
+        let (text, signatures) = std::str::from_utf8(note).ok()?.split_once("\n\n")?;
         let text = format!("{text}\n");
-        signatures.lines().filter_map(|line| line.strip_prefix("— ")?.split_once(' ')).any(|(name, signature)| {
-            let signature = BASE64_STANDARD.decode(signature).unwrap_or_default();
-            let Some((id, signature)) = signature.split_first_chunk::<4>() else { return false };
-            name == self.name && u32::from_be_bytes(*id) == self.id && self.holds(&text, signature)
+        signatures.lines().filter_map(|line| line.strip_prefix("— ")?.split_once(' ')).find_map(|(name, signature)| {
+            let signature = BASE64_STANDARD.decode(signature).ok()?;
+            let (id, signature) = signature.split_first_chunk::<4>()?;
+            if name == self.name && u32::from_be_bytes(*id) == self.id { self.holds(&text, signature) } else { None }
         })
     }
 
-    fn holds(&self, text: &str, signature: &[u8]) -> bool {
-        let Some((kind, key)) = self.key.split_first() else { return false };
+    fn holds(&self, text: &str, signature: &[u8]) -> Option<Seen> {
+        let (kind, key) = self.key.split_first()?;
         let key = UnparsedPublicKey::new(&ED25519, key);
         if *kind != COSIGNATURE_V1 {
-            return key.verify(text.as_bytes(), signature).is_ok();
+            key.verify(text.as_bytes(), signature).ok()?;
+            return Some(Seen { time: None });
         }
-        let Some((time, signature)) = signature.split_first_chunk::<8>() else { return false };
-        let text = format!("cosignature/v1\ntime {}\n{text}", u64::from_be_bytes(*time));
-        key.verify(text.as_bytes(), signature).is_ok()
+        let (seconds, signature) = signature.split_first_chunk::<8>()?;
+        let seconds = u64::from_be_bytes(*seconds);
+        key.verify(format!("cosignature/v1\ntime {seconds}\n{text}").as_bytes(), signature).ok()?;
+        Some(Seen { time: i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok()) })
     }
 }

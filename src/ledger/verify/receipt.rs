@@ -5,11 +5,12 @@
 use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use jiff::Timestamp;
 use serde::Deserialize;
 use sfv::{BareItem, Item, Parser};
 use tlog_tiles::{Hash, check_record, record_hash};
 
-use super::keys::Witness;
+use super::keys::{Seen, Witness};
 use super::log::Log;
 use super::{Keys, Signed};
 use crate::lang::Text;
@@ -33,6 +34,8 @@ pub struct Finding {
     pub included: Option<u64>,
     /// Trusted witnesses that signed that tree.
     pub witnessed: Vec<String>,
+    /// When a trusted witness had not seen the entry yet, and when one first had: between the two it was published.
+    pub between: (Option<Timestamp>, Option<Timestamp>),
     /// The log contradicts what it signed.
     pub exposed: bool,
     /// Why the receipt does not hold, or is not honoured.
@@ -45,6 +48,8 @@ pub struct Question<'a> {
     pub keys: &'a Keys,
     /// Witnesses whose signatures count.
     pub witnesses: &'a [Witness],
+    /// An earlier checkpoint that the witnesses signed before the entry was there.
+    pub earlier: Option<&'a [u8]>,
     /// A log's folder, a checkpoint or another bundle to hold the receipt against.
     pub against: Option<&'a Path>,
 }
@@ -180,12 +185,34 @@ fn bundle(text: &str, question: &Question<'_>, finding: &mut Finding) -> Result<
         finding.settled = Some(settled.index);
     }
     (finding.signed, finding.included) = (true, Some(signed.size));
-    let cosigned = question.witnesses.iter().filter(|witness| witness.signed(bundle.checkpoint.as_bytes()));
-    finding.witnessed = cosigned.map(|witness| witness.name().to_owned()).collect();
+    let saw = |note: &[u8]| question.witnesses.iter().filter_map(|witness| Some((witness, witness.saw(note)?))).collect::<Vec<_>>();
+    let seen = saw(bundle.checkpoint.as_bytes());
+    finding.witnessed = seen.iter().map(|(witness, _)| witness.name().to_owned()).collect();
+    finding.between.1 = seen.iter().filter_map(|(_, seen)| seen.time).min();
+    if let Some(earlier) = question.earlier {
+        finding.between.0 = Some(not_yet(earlier, bundle.index, &seen, question)?);
+    }
     match question.against {
         Some(path) => against(path, leaf, Some(&signed), question, finding),
         None => Ok(()),
     }
+}
+
+/// When a witness signed an earlier checkpoint without the entry. It must have signed the later one as well: that one
+/// continues the other is its word.
+fn not_yet(earlier: &[u8], index: u64, seen: &[(&Witness, Seen)], question: &Question<'_>) -> Result<Timestamp, Text> {
+    let signed = question.keys.checkpoint(earlier)?;
+    if index < signed.size {
+        let (zh, en) = (
+            format!("先前的检查点（{} 条）已包含第 {index} 条：请用更早的", signed.size),
+            format!("the earlier checkpoint of {} entries holds entry {index} already: take one from before it", signed.size),
+        );
+        return Err(Text::new(zh, en));
+    }
+    let times = seen.iter().filter_map(|(witness, _)| witness.saw(earlier)?.time);
+    times
+        .max()
+        .ok_or_else(|| no("没有一个可信的见证方为两个检查点都注明时间会签", "no trusted witness signed both checkpoints with its time"))
 }
 
 fn same_log(origin: &str, keys: &Keys) -> Result<(), Text> {
