@@ -139,7 +139,8 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             copy(&entry.path(), &target)?;
-        } else if let Err(error) = fs::copy(entry.path(), &target)
+        } else if entry.file_type()?.is_file()
+            && let Err(error) = fs::copy(entry.path(), &target)
             && error.kind() != io::ErrorKind::NotFound
         {
             // Not found: a running gateway replaced the file between listing and copying.
