@@ -1,24 +1,24 @@
 //! A restart that no caller notices: a gateway that starts takes the listening sockets from the one that runs, which then
 //! finishes its calls, lets the ledger go and ends. What connects meanwhile waits in the kernel's queue for the next one.
 //!
-//! The sockets go over a Unix socket in the ledger's folder that only its owner can connect to: the running gateway sends
-//! [`GREETING`] with both sockets, the next one answers [`TAKE`] once it finds them to be what it is configured for. Until
-//! then the running one goes on as if nobody had asked.
+//! The sockets go over a Unix socket of an abstract name (unix(7)), so that nothing lies in the ledger's folder that a copy
+//! of it would stumble over; each side makes sure that the other is of its own user. The running gateway sends [`GREETING`]
+//! with both sockets, the next one answers [`TAKE`] once it finds them to be what it is configured for. Until then the
+//! running one goes on as if nobody had asked.
 
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    SocketAddrUnix, SocketFlags, SocketType,
-};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -26,7 +26,6 @@ use super::Error;
 use crate::config::Config;
 use crate::lang::Text;
 
-const NAME: &str = "take-over.sock";
 const GREETING: &[u8] = b"kanhe take-over 1\n";
 const TAKE: &[u8; 5] = b"take\n";
 /// How long either side waits for the other's word.
@@ -36,7 +35,6 @@ pub(super) const NOTICE: Duration = Duration::from_secs(2);
 
 /// The running gateway's side: its sockets, for whoever asks.
 pub(super) struct Offer {
-    path: PathBuf,
     takers: mpsc::Receiver<()>,
     task: JoinHandle<()>,
 }
@@ -45,11 +43,12 @@ impl Offer {
     /// Offers both sockets. To be called by the one process that has the ledger open.
     pub(super) fn open(folder: &Path, gateway: impl AsFd, admin: impl AsFd) -> io::Result<Self> {
         let sockets = [gateway.as_fd().try_clone_to_owned()?, admin.as_fd().try_clone_to_owned()?];
-        let path = folder.join(NAME);
-        let listener = tokio::net::UnixListener::from_std(listen(&path)?)?;
+        let listener = UnixListener::bind_addr(&address(folder)?)?;
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::UnixListener::from_std(listener)?;
         let (taken, takers) = mpsc::channel(1);
         let task = tokio::spawn(offer(listener, Arc::new(sockets), taken));
-        Ok(Self { path, takers, task })
+        Ok(Self { takers, task })
     }
 
     /// Waits until another gateway has taken the sockets.
@@ -67,23 +66,21 @@ impl Offer {
 impl Drop for Offer {
     fn drop(&mut self) {
         self.task.abort();
-        // The next gateway removes what is left.
-        let _ = fs::remove_file(&self.path);
     }
 }
 
-fn listen(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// Where the gateway that has this ledger open is asked: however its path is spelt, one folder has one name.
+fn address(folder: &Path) -> io::Result<UnixAddress> {
+    let folder = fs::metadata(folder)?;
+    UnixAddress::from_abstract_name(format!("kanhe/take-over/{:x}/{:x}", folder.dev(), folder.ino()))
+}
+
+/// Anybody can connect to an abstract name, or take it first.
+fn of_this_user(peer: &UnixStream) -> io::Result<()> {
+    if rustix::net::sockopt::socket_peercred(peer)?.uid == rustix::process::geteuid() {
+        return Ok(());
     }
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    // The name gets the mode of its socket: nobody else can connect, not even for a moment.
-    rustix::fs::fchmod(&socket, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
-    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
-    rustix::net::listen(&socket, 4)?;
-    Ok(UnixListener::from(socket))
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "the other side runs as another user"))
 }
 
 async fn offer(listener: tokio::net::UnixListener, sockets: Arc<[OwnedFd; 2]>, taken: mpsc::Sender<()>) {
@@ -107,6 +104,7 @@ async fn offer(listener: tokio::net::UnixListener, sockets: Arc<[OwnedFd; 2]>, t
 }
 
 fn give(mut stream: UnixStream, sockets: &[OwnedFd; 2]) -> io::Result<()> {
+    of_this_user(&stream)?;
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let sockets = sockets.each_ref().map(AsFd::as_fd);
@@ -130,27 +128,28 @@ pub(super) struct Given {
 
 /// Asks the gateway that has the ledger open for its sockets; none: nobody runs there.
 pub(super) fn ask(config: &Config) -> Result<Option<Given>, Error> {
-    let path = config.ledger.folder.join(NAME);
-    let running = match UnixStream::connect(&path) {
+    let folder = &config.ledger.folder;
+    let running = match address(folder).and_then(|address| UnixStream::connect_addr(&address)) {
         Ok(running) => running,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             tracing::info!("no gateway runs on this ledger that the sockets could be taken from; this is an ordinary start");
             return Ok(None);
         }
-        Err(error) => return Err(unheard(&path, error)),
+        Err(error) => return Err(unheard(folder, error)),
     };
-    let [gateway, admin] = receive(&running).map_err(|error| unheard(&path, error))?;
+    let given = of_this_user(&running).and_then(|()| receive(&running));
+    let [gateway, admin] = given.map_err(|error| unheard(folder, error))?;
     let (gateway, admin) = (TcpListener::from(gateway), TcpListener::from(admin));
     fits("[gateway]", config.listen, &gateway)?;
     fits("[admin]", config.admin.listen, &admin)?;
     Ok(Some(Given { running, gateway, admin }))
 }
 
-fn unheard(path: &Path, error: io::Error) -> Error {
-    let path = path.display();
+fn unheard(folder: &Path, error: io::Error) -> Error {
+    let folder = folder.display();
     Error::trouble(
-        &format!("无法从 `{path}` 接管监听套接字；运行中的网关不受影响"),
-        &format!("the sockets cannot be taken over from `{path}`, whose gateway goes on"),
+        &format!("无法接管台账 `{folder}` 的网关的监听套接字；运行中的网关不受影响"),
+        &format!("the sockets of the gateway on the ledger `{folder}` cannot be taken over; that gateway goes on"),
         error,
     )
 }
