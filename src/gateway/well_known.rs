@@ -136,8 +136,7 @@ async fn receipt(ledger: &Arc<Ledger>, viewer: Viewer, index: u64) -> Result<Bun
 async fn witnessed_receipt(ledger: &Arc<Ledger>, viewer: &Viewer, index: u64) -> Option<Bundle> {
     let (ledger, viewer) = (ledger.clone(), viewer.clone());
     let read = move || {
-        let note = ledger.witnessed_note()?;
-        let signed = Signed::of(ledger.folder(), &note).ok()?;
+        let signed = Signed::witnessed(ledger.folder())?;
         signed.owners(index).ok()?.filter(|owners| viewer.may_see(owners))?;
         signed.bundle(index).ok()?.filter(|bundle| !bundle.is_open())
     };

@@ -82,6 +82,12 @@ impl<'a> Signed<'a> {
         Ok(Self { folder, origin, size, root, note })
     }
 
+    /// The log under the newest checkpoint that enough witnesses cosigned; none where there is none that can be read.
+    pub fn witnessed(folder: &'a Path) -> Option<Self> {
+        let note = std::fs::read(folder.join(super::witness::WITNESSED)).ok()?;
+        Self::of(folder, &note).ok()
+    }
+
     /// How many entries it covers.
     pub fn size(&self) -> u64 {
         self.size

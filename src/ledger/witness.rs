@@ -16,6 +16,7 @@ mod tests;
 
 pub use config::Config;
 pub use cosignature::{Cosigned, Cosigner, CosignerKey};
+pub(super) use log::WITNESSED;
 pub use log::{Peer, Unwitnessed, Witnesses};
 pub use request::{LARGEST, Malformed, Submission};
 pub use state::{LogKey, Refused, Witness, WitnessError};

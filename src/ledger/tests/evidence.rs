@@ -234,6 +234,11 @@ fn a_witness_bounds_the_time_from_both_sides() {
     let index = receipts[0].0;
     let mut bundle: serde_json::Value = serde_json::from_str(&bundle(&folder, index).unwrap()).unwrap();
     bundle["checkpoint"] = cosigned(bundle["checkpoint"].as_str().unwrap(), 1_800_000_060).into();
+    // What is kept as witnessed is what a bundle is made under.
+    assert!(Signed::witnessed(&folder).is_none());
+    fs::write(folder.join("checkpoint.witnessed"), bundle["checkpoint"].as_str().unwrap()).unwrap();
+    let kept = serde_json::to_value(Signed::witnessed(&folder).unwrap().bundle(index).unwrap().unwrap()).unwrap();
+    assert_eq!(kept, bundle);
     let ask = |earlier: Option<&str>| {
         let question = Question { keys: &keys, witnesses: &witnesses, earlier: earlier.map(str::as_bytes), against: None };
         judge(&bundle.to_string(), &question)

@@ -121,7 +121,7 @@ impl Unwitnessed {
 }
 
 /// The newest checkpoint that enough witnesses cosigned, beside the newest one.
-pub(crate) const FILE: &str = "checkpoint.witnessed";
+pub(in crate::ledger) const WITNESSED: &str = "checkpoint.witnessed";
 
 impl Ledger {
     /// What to send to a witness that cosigned the first `old` entries.
@@ -133,16 +133,11 @@ impl Ledger {
     /// Keeps a checkpoint that enough witnesses cosigned.
     pub fn witnessed(&self, checkpoint: &Unwitnessed, lines: &[Vec<u8>]) -> io::Result<()> {
         let note = checkpoint.with(lines);
-        sys::write_whole(&self.folder.join(FILE), &note)?;
+        sys::write_whole(&self.folder.join(WITNESSED), &note)?;
         self.shared.witnessed_size.store(checkpoint.size, Ordering::Relaxed);
         // Published with its cosignatures while no newer one has taken its place.
         self.shared.cosigned(&checkpoint.note, note);
         Ok(())
-    }
-
-    /// The newest checkpoint that enough witnesses cosigned; none where nobody witnesses this log.
-    pub fn witnessed_note(&self) -> Option<Vec<u8>> {
-        std::fs::read(self.folder.join(FILE)).ok()
     }
 
     /// Stops shares, or lets them go on: the witnesses have been missing for longer than the grace period.
