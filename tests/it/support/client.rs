@@ -47,6 +47,7 @@ const FIELDS: &[&str] = &[
     "allow",
     "retry-after",
     "vary",
+    "link",
     "transfer-encoding",
     "connection",
     "content-disposition",
