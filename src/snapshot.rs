@@ -2,6 +2,7 @@
 //! whole and swapped whole; a call reads one snapshot from its first step to its last.
 
 pub mod approval;
+pub mod offers;
 pub mod place;
 pub mod publishing;
 mod read;
@@ -18,7 +19,7 @@ use crate::catalogue::Catalogue;
 use crate::identity::parties::Parties;
 use crate::policy::{Circumstances, Former, Policies, Sources, World};
 use crate::purpose::bind::{Bound, Registered};
-use crate::purpose::{Purposes, Texts};
+use crate::purpose::{Purposes, Scenario, Texts};
 use crate::written::{Problem, Problems};
 
 pub use publishing::{Publishing, Requirement};
@@ -142,6 +143,10 @@ impl Snapshot {
 
     /// What a decision depends on beside subject, target and purpose.
     pub fn circumstances(&self, bound: &Bound, time: Timestamp, source: IpAddr, network: &Arc<str>) -> Circumstances {
+        self.circumstances_in(&bound.scenario, time, source, network)
+    }
+
+    fn circumstances_in(&self, scenario: &Scenario, time: Timestamp, source: IpAddr, network: &Arc<str>) -> Circumstances {
         let zoned = time.to_zoned_datetime(self.parties.time_zone.clone());
         let period = self.purposes.calendar.as_ref().and_then(|calendar| calendar.period_ends(&zoned));
         Circumstances {
@@ -150,7 +155,7 @@ impl Snapshot {
             network: network.clone(),
             work_time: period.is_some(),
             work_period_ends: period.map(|end| end.timestamp()),
-            emergency: bound.emergency(time),
+            emergency: scenario.emergency(time),
         }
     }
 }

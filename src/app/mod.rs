@@ -25,6 +25,7 @@ use crate::admin;
 use crate::config::Config;
 use crate::disclosure::pseudonym::{KeyError, PseudonymKey};
 use crate::gateway::Shared;
+use crate::gateway::api_catalog::Turns;
 use crate::identity::{self, Authenticator, IssuerConfig, JwksSource, mtls};
 use crate::lang::Text;
 use crate::ledger::Ledger;
@@ -280,6 +281,7 @@ impl Gateway {
             tls: Arc::new(ArcSwapOption::from(world.tls)),
             authenticator: Arc::new(authenticator),
             quotas,
+            catalogues: Turns::default(),
             probes: Probes::new(config.verify_rate),
             recorder,
             ledger,

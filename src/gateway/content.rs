@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http_body_util::Full;
+use hyper::Response;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
+use hyper::header::CONTENT_LENGTH;
 
 use super::Counted;
 use super::rewriting::{Drain, Source};
@@ -81,6 +83,18 @@ impl Content {
             other => Self(other),
         }
     }
+}
+
+/// The answer to HEAD: what the gateway itself says is left out, and its length told. HTTP/1.1 would see to that, but
+/// over HTTP/2 the content would go out, which callers take for an error of the connection.
+pub(super) fn head_of(mut response: Response<Content>) -> Response<Content> {
+    if let Inner::Plain(document) = &mut response.body_mut().0
+        && let Some(length) = document.size_hint().exact()
+    {
+        *document = Full::default();
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    response
 }
 
 impl Body for Content {

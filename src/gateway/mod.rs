@@ -1,6 +1,7 @@
 //! The policy enforcement point: takes requests from departments and lets pass exactly what was decided and recorded.
 
 pub mod admission;
+pub mod api_catalog;
 pub mod content;
 mod field;
 pub mod limits;
@@ -51,6 +52,8 @@ pub struct Shared {
     pub authenticator: Arc<Authenticator>,
     /// What grants have been used for.
     pub quotas: Arc<Quotas>,
+    /// Whose turn it is to be told what it could ask for.
+    pub catalogues: api_catalog::Turns,
     /// How often claims about one person were verified.
     pub probes: Probes,
     /// The only bridge between decisions and the ledger.

@@ -7,9 +7,9 @@ use std::task::Poll;
 
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 
-use super::content::Content;
+use super::content::{self, Content};
 use super::field;
 use super::listener::Connection;
 use super::outliving::{Outliving, Waited};
@@ -35,11 +35,12 @@ use crate::sys;
 pub async fn answer(line: Arc<Line>, connection: Arc<Connection>, request: Request<Incoming>) -> Response<Content> {
     let started = sys::instant();
     let lang = admission::language(request.headers());
+    let head_only = request.method() == Method::HEAD;
     let mut known = Known::at(&connection.peer);
     let outcome = share(&line, &connection, request, &mut known).await;
     let metrics = &line.shared.metrics;
     let resource = known.resource().to_owned();
-    match outcome {
+    let response = match outcome {
         Ok(response) => {
             metrics.called(&resource, "granted", "", started.elapsed());
             response
@@ -52,7 +53,8 @@ pub async fn answer(line: Arc<Line>, connection: Arc<Connection>, request: Reque
             metrics.called(&resource, "refused", refusal.code.name(), started.elapsed());
             refusal.response(lang)
         }
-    }
+    };
+    if head_only { content::head_of(response) } else { response }
 }
 
 /// The line. `known` gathers what a refusal's entry may say; no step reads it.
@@ -77,7 +79,7 @@ async fn share(
     let subject = shared.authenticator.authenticate(&snapshot.parties, credentials, admitted.time).await;
     let subject = known.authenticated(subject)?;
     if let Some(asked) = well_known::asked(&admitted)? {
-        return well_known::answer(shared, &subject, asked).await;
+        return well_known::answer(shared, (connection, &admitted), &subject, asked).await;
     }
 
     // 3 resolve

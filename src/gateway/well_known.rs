@@ -1,5 +1,5 @@
-//! The gateway's own documents, for callers that it knows: the bundle of an entry, for those whose entry it is, and the
-//! newest signed checkpoint. Whoever may not see an entry is told what is told of one that does not exist.
+//! The gateway's own documents, for callers that it knows: what they could ask for, the bundle of an entry, for those
+//! whose entry it is, and the newest signed checkpoint. Whoever may not see an entry is told what is told of one that does not exist.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use hyper::body::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Response};
 
-use super::Shared;
 use super::admission::Admitted;
 use super::content::Content;
+use super::listener::Connection;
 use super::refusal::{Code, Refusal};
+use super::{Shared, api_catalog};
 use crate::catalogue::route::RouteError;
 use crate::identity::Subject;
 use crate::lang::Text;
@@ -31,6 +32,8 @@ const ATTEMPTS: usize = 5;
 /// One of the gateway's own documents.
 pub(super) enum Asked {
     Checkpoint,
+    /// What the caller could ask for.
+    Catalogue,
     /// The bundle of the entry at this index.
     Receipt(u64),
 }
@@ -40,6 +43,7 @@ pub(super) fn asked(admitted: &Admitted) -> Result<Option<Asked>, Refusal> {
     let asked = match admitted.path.strip_prefix(RECEIPTS) {
         Some(index) => Asked::Receipt(read_index(index).ok_or_else(no_receipt)?),
         None if admitted.path == CHECKPOINT => Asked::Checkpoint,
+        None if admitted.path == api_catalog::PATH => Asked::Catalogue,
         None => return Ok(None),
     };
     if matches!(admitted.head.method, Method::GET | Method::HEAD) {
@@ -56,19 +60,30 @@ fn read_index(text: &str) -> Option<u64> {
 }
 
 /// The document, for a caller that may see it.
-pub(super) async fn answer(shared: &Arc<Shared>, subject: &Subject, asked: Asked) -> Result<Response<Content>, Refusal> {
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    (connection, admitted): (&Connection, &Admitted),
+    subject: &Arc<Subject>,
+    asked: Asked,
+) -> Result<Response<Content>, Refusal> {
     match asked {
-        Asked::Checkpoint => Ok(document(shared.ledger.checkpoint(), "text/plain; charset=utf-8")),
+        Asked::Checkpoint => Ok(document(shared.ledger.checkpoint().into(), "text/plain; charset=utf-8")),
+        Asked::Catalogue => {
+            let bytes = api_catalog::document(&shared.catalogues, admitted, connection.encrypted, subject).await?;
+            let mut response = document(bytes, api_catalog::KIND);
+            response.headers_mut().insert(header::LINK, HeaderValue::from_static(api_catalog::LINK));
+            Ok(response)
+        }
         Asked::Receipt(index) => {
             let bundle = receipt(&shared.ledger, Viewer::of(subject), index).await?;
             let bytes = serde_json::to_vec(&bundle).map_err(|error| unreadable(&error))?;
-            Ok(document(bytes, "application/json"))
+            Ok(document(bytes.into(), "application/json"))
         }
     }
 }
 
-fn document(bytes: Vec<u8>, kind: &'static str) -> Response<Content> {
-    let mut response = Response::new(Content::refusal(Full::new(Bytes::from(bytes))));
+fn document(bytes: Bytes, kind: &'static str) -> Response<Content> {
+    let mut response = Response::new(Content::refusal(Full::new(bytes)));
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));

@@ -155,6 +155,12 @@ pub(super) fn decide(policies: &Policies, call: &Call<'_>) -> Result<Permit, Den
     outcome.map(Permit).map_err(|denial| (*denial).clone())
 }
 
+/// Whether a call would be let pass. What is found is not kept: questions about calls that nobody makes would push out
+/// the decisions of those that are made.
+pub(super) fn passes(policies: &Policies, call: &Call<'_>) -> bool {
+    policies.cache.find(call).unwrap_or_else(|| decide_cold(policies, call).1).is_ok()
+}
+
 /// The decision without any cache, and the circumstances that its policies read.
 pub(super) fn decide_cold(policies: &Policies, call: &Call<'_>) -> (Option<Reads>, Outcome) {
     match Judge::new(policies, call) {

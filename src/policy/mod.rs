@@ -52,8 +52,8 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::route::Target;
 use crate::identity::Subject;
 use crate::identity::parties::Parties;
-use crate::purpose::Purposes;
 use crate::purpose::bind::Bound;
+use crate::purpose::{CaseRule, Grant, Purposes, Scenario};
 use crate::written::{Place, Problems};
 
 /// The texts that policies are loaded from, each with its path relative to the control folder.
@@ -159,6 +159,24 @@ impl Policies {
     pub fn decide(&self, subject: &Subject, target: &Target, bound: &Bound, circumstances: &Circumstances) -> Result<Permit, Denial> {
         let (scenario, grant) = (&*bound.scenario, bound.grant.as_deref());
         decide::decide(self, &Call { subject, target, scenario, grant, has_case: bound.case.is_some(), circumstances })
+    }
+
+    /// The least that a call which nobody made would have to bring to be let pass, beside the circumstances it is in: no
+    /// case, or one; none where the policies would not let it pass at all. A call that holds a case is asked with it.
+    pub fn case_needed(
+        &self,
+        subject: &Subject,
+        target: &Target,
+        (scenario, grant): (&Scenario, Option<&Grant>),
+        holds_case: bool,
+        circumstances: &Circumstances,
+    ) -> Option<CaseRule> {
+        let passes = |has_case| decide::passes(self, &Call { subject, target, scenario, grant, has_case, circumstances });
+        let optional = holds_case || scenario.case == CaseRule::Optional;
+        if optional && passes(holds_case) {
+            return Some(CaseRule::Optional);
+        }
+        (!holds_case && passes(true)).then_some(CaseRule::Required)
     }
 
     /// The officers' test cases.

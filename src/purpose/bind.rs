@@ -34,7 +34,7 @@ pub struct Bound {
 impl Bound {
     /// Whether the scenario's emergency order is in force.
     pub fn emergency(&self, now: Timestamp) -> bool {
-        self.scenario.emergency.as_ref().is_some_and(|order| order.in_force(now))
+        self.scenario.emergency(now)
     }
 }
 
@@ -149,11 +149,12 @@ struct Meant {
     stated: bool,
 }
 
-struct Call<'c> {
-    purposes: &'c Purposes,
-    subject: &'c Subject,
-    target: &'c Target,
-    today: Date,
+/// A call as binding sees it.
+pub(super) struct Call<'c> {
+    pub(super) purposes: &'c Purposes,
+    pub(super) subject: &'c Subject,
+    pub(super) target: &'c Target,
+    pub(super) today: Date,
 }
 
 impl<'c> Call<'c> {
@@ -165,7 +166,7 @@ impl<'c> Call<'c> {
         NotBound { reason, detail, would_work, scenario: scenario.clone(), case, grant: grant.clone(), stated: *stated }
     }
 
-    fn is_shared(&self) -> Result<(), Ground> {
+    pub(super) fn is_shared(&self) -> Result<(), Ground> {
         let resource = &self.target.resource;
         if resource.sharing != Sharing::NotShared {
             return Ok(());
@@ -244,7 +245,7 @@ impl<'c> Call<'c> {
         }
         if resource.sharing != Sharing::Unconditional {
             let department = &self.subject.department.id;
-            if scenario.lead != *department && !scenario.participants.contains(department) {
+            if !scenario.takes_part(department) {
                 return Err(self.not_granted(scenario, "需求部门不是该场景的参与部门", "the demanding department takes no part in it"));
             }
             if scenario.max_grade < resource.grade {
@@ -269,15 +270,17 @@ impl<'c> Call<'c> {
         (Reason::PurposeNotGranted, detail)
     }
 
+    /// What the grants say to the call in a scenario that it would pass, stating a case where that needs one.
+    pub(super) fn passes(&self, scenario: &Scenario) -> Option<Choice<'c>> {
+        self.is_within_token(scenario, None).ok()?;
+        self.fits(scenario).ok()?;
+        let choice = self.purposes.held.choose(self.subject, self.target, scenario, self.today);
+        (!matches!(choice, Choice::Refused(..))).then_some(choice)
+    }
+
     /// The scenarios that this caller would pass, sorted. No stranger asks this: the caller is registered.
     fn would_work(&self) -> Vec<WouldWork> {
-        let held = &self.purposes.held;
-        let passes = |scenario: &&Arc<Scenario>| {
-            self.is_within_token(scenario, None).is_ok()
-                && self.fits(scenario).is_ok()
-                && !matches!(held.choose(self.subject, self.target, scenario, self.today), Choice::Refused(..))
-        };
-        let scenarios = self.purposes.scenarios.values().filter(passes);
+        let scenarios = self.purposes.scenarios.values().filter(|scenario| self.passes(scenario).is_some());
         let mut would: Vec<_> = scenarios.map(|scenario| WouldWork { scenario: scenario.id.clone(), case: scenario.case }).collect();
         would.sort_unstable_by(|a, b| a.scenario.cmp(&b.scenario));
         would

@@ -3,6 +3,7 @@
 
 pub mod bind;
 pub mod calendar;
+pub mod fitting;
 mod held;
 mod load;
 pub mod probes;
@@ -213,6 +214,18 @@ impl Quota {
     /// Records that one answer may hold.
     pub fn records(&self) -> Option<u64> {
         self.records_per_call.or(self.records_per_day)
+    }
+}
+
+impl Scenario {
+    /// Whether a department is among its demanders: exactly, not one beneath another.
+    pub fn takes_part(&self, department: &Arc<str>) -> bool {
+        self.lead == *department || self.participants.contains(department)
+    }
+
+    /// Whether its emergency order is in force.
+    pub fn emergency(&self, now: Timestamp) -> bool {
+        self.emergency.as_ref().is_some_and(|order| order.in_force(now))
     }
 }
 

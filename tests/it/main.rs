@@ -13,6 +13,7 @@
 
 mod architecture;
 mod canary;
+mod catalogue;
 mod check;
 mod crash;
 mod demo;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use hyper::Method;
 use jiff::Timestamp;
@@ -11,8 +12,9 @@ use crate::catalogue::route::Target;
 use crate::identity::parties::Parties;
 use crate::identity::{Credential, CredentialKind, Subject, TokenScope};
 use crate::purpose::bind::{Bound, NotBound, Registered, bind};
+use crate::purpose::fitting::fitting;
 use crate::purpose::stated::Stated;
-use crate::purpose::{Purposes, Texts};
+use crate::purpose::{Grant, Purposes, Scenario, Texts};
 use crate::written::{Problem, Problems};
 
 pub(super) struct World {
@@ -192,14 +194,14 @@ impl Call<'_> {
         self
     }
 
-    pub(super) fn bind(self) -> Result<Bound, NotBound> {
-        let World { parties, catalogue, purposes } = self.world;
+    fn subject(&self) -> Subject {
+        let parties = &self.world.parties;
         let requester = parties.requesters[self.requester].value.clone();
         let department = match self.department {
             Some(id) => requester.calls_for(id).unwrap().clone(),
             None => requester.department.clone(),
         };
-        let subject = Subject {
+        Subject {
             department,
             roles: BTreeSet::new(),
             requester,
@@ -208,11 +210,25 @@ impl Call<'_> {
             operator_clearance: 0,
             credential: Credential { kind: CredentialKind::Jwt, issuer: None, kid: None, fingerprint: [0; 32] },
             bound: false,
-            scope: self.scope,
-        };
+            scope: self.scope.clone(),
+        }
+    }
+
+    pub(super) fn bind(self) -> Result<Bound, NotBound> {
+        let (World { parties, catalogue, purposes }, subject) = (self.world, self.subject());
         let target: Target = catalogue.routes.find(&self.target.0, self.target.1).unwrap();
         let now: Timestamp = self.now.parse().unwrap();
         bind(Registered { parties, catalogue, purposes }, &subject, &target, self.stated.as_ref(), now)
+    }
+
+    /// What the caller could ask for: `GET /psb/people` with `housing/g1` for each scenario and its grant.
+    pub(super) fn fitting(self) -> Vec<(String, Vec<String>)> {
+        let World { parties, catalogue, purposes } = self.world;
+        let found = fitting(Registered { parties, catalogue, purposes }, &self.subject(), self.now.parse().unwrap());
+        let named = |(scenario, grant): &(Arc<Scenario>, Option<Arc<Grant>>)| {
+            format!("{}/{}", scenario.id, grant.as_ref().map_or("", |grant| &*grant.id))
+        };
+        found.iter().map(|fitting| (fitting.target.template(), fitting.purposes.iter().map(named).collect())).collect()
     }
 
     /// Scenario and grant that the call is bound to.

@@ -166,6 +166,11 @@ impl Stage {
             ("核验婚姻状态：只回答是否一致", "a claim verified: yes or no", less::claim("married")),
             ("甲市只见本市记录", "City A sees its own records", less::city()),
             ("统计：企业代码假名化", "statistics: pseudonyms", others::tax()),
+            (
+                "住房系统现在可以调用哪些接口",
+                "what the housing system could ask for now",
+                Call::get("/.well-known/api-catalog").token("housing"),
+            ),
         ];
         let mut lines: Vec<(Text, String)> =
             calls.into_iter().map(|(zh, en, call)| (Text::new(zh, en), call.curl(&self.gateway.url, &self.folder, self.lang))).collect();
