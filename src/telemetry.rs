@@ -150,7 +150,7 @@ impl Metrics {
             ("register_healthy", "1 unless the register is broken; shares are recorded all the same"),
             ("database_lag_entries", "Entries of the ledger that the database of several gateways does not have yet"),
             ("database_healthy", "1 unless the database of several gateways takes no entries"),
-            ("ledger_witnessed_entries", "Entries under the newest checkpoint that enough witnesses cosigned since start"),
+            ("ledger_witnessed_entries", "Entries under the newest checkpoint that enough witnesses cosigned"),
             ("snapshot_lags", "1 while another gateway of the same database has a newer control snapshot"),
         ];
         let ledger = names.map(|(name, help)| {

@@ -16,7 +16,7 @@ use super::route::Routes;
 use super::{Catalogue, Class, Level, Mode, Origin, Resource, Sharing};
 use crate::identity::parties::Parties;
 use crate::lang::Text;
-use crate::written::{Document, Place, Placed, Problems, Table, is_id, nearest, units};
+use crate::written::{Document, Place, Placed, Problems, Table, is_id, units};
 
 /// Where the items of one catalogue claim a standard data element: one source per element (一数一源).
 type Claims = BTreeMap<String, (String, Place)>;
@@ -58,10 +58,7 @@ impl Catalogue {
             let document = Document::parse(file, text, problems);
             let Some((resource, places)) = reading.resource(document.root(problems)) else { continue };
             if let Some(first) = resources.get(&resource.id) {
-                let (id, first) = (&resource.id, &first.place.file);
-                let message =
-                    Text::new(format!("资源 `{id}` 重复登记，已见于 {first}"), format!("resource `{id}` is already registered in {first}"));
-                problems.error(&resource.place, "duplicate_id", message, None);
+                problems.known_from(&first.place.file, ("资源", "resource"), &resource.id, &resource.place);
                 continue;
             }
             let resource = Arc::new(resource);
@@ -149,7 +146,7 @@ impl Reading<'_> {
     fn provider(&self, root: &Table<'_, '_>, id: Option<&Placed<Arc<str>>>) -> Option<Arc<str>> {
         let written = root.id("provider")?;
         let Some((known, _)) = self.parties.departments.get_key_value(&written.value) else {
-            dangling(root, &written, ("部门", "department"), self.parties.departments.keys());
+            root.problems().dangling(&written, ("部门", "department"), self.parties.departments.keys());
             return None;
         };
         let begins = |id: &Placed<Arc<str>>| id.value.strip_prefix(&**known).is_some_and(|rest| rest.starts_with('.') && rest.len() > 1);
@@ -170,7 +167,7 @@ impl Reading<'_> {
             if let Some((known, _)) = self.classes.get_key_value(written.value.as_str()) {
                 classes.push(known.clone());
             } else if self.classes_registered {
-                dangling(table, &written, ("数据分类", "class"), self.classes.keys());
+                table.problems().dangling(&written, ("数据分类", "class"), self.classes.keys());
             } else if is_id(&written.value) {
                 let id: Arc<str> = written.value.into();
                 self.classes.insert(id.clone(), Class { id: id.clone(), name: None, parent: None });
@@ -276,8 +273,7 @@ fn read_classes(document: &Document<'_>, problems: &Problems) -> HashMap<Arc<str
         table.finish();
         let Some(id) = id else { continue };
         if classes.contains_key(&id.value) {
-            let message = Text::new(format!("标识 `{}` 重复登记", id.value), format!("`{}` is registered twice", id.value));
-            problems.error(&id.place, "duplicate_id", message, None);
+            problems.twice(&id.value, &id.place);
             continue;
         }
         parents.extend(parent.clone().map(|parent| (id.value.clone(), parent)));
@@ -286,7 +282,7 @@ fn read_classes(document: &Document<'_>, problems: &Problems) -> HashMap<Arc<str
     }
     for (id, parent) in &parents {
         if !classes.contains_key(parent.value.as_str()) {
-            dangling(&root, parent, ("数据分类", "class"), classes.keys());
+            problems.dangling(parent, ("数据分类", "class"), classes.keys());
         }
         if is_above_itself(id, &classes) {
             let message = Text::new(format!("数据分类 `{id}` 的上级关系成环"), format!("the parents of class `{id}` form a ring"));
@@ -311,18 +307,4 @@ fn is_above_itself(id: &Arc<str>, classes: &HashMap<Arc<str>, Class>) -> bool {
         }
     }
     false
-}
-
-/// Reports a name that is not registered.
-pub(super) fn dangling<'k>(
-    table: &Table<'_, '_>,
-    written: &Placed<impl AsRef<str>>,
-    (zh, en): (&str, &str),
-    known: impl Iterator<Item = &'k Arc<str>>,
-) {
-    let text = written.value.as_ref();
-    let message = Text::new(format!("{zh} `{text}` 未登记"), format!("{en} `{text}` is not registered"));
-    let near = nearest(text, known.map(|id| &**id));
-    let help = near.map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")));
-    table.problems().error(&written.place, "dangling_reference", message, help);
 }

@@ -31,6 +31,7 @@
 //! | a second process opens the folder | – | refused |
 //!
 //! `tests/{faults,recovery,retention,corruption}.rs` hold each row, each fault with what was written lost and kept.
+//! `tests/it/disk.rs` lets real filesystems do it: full, read-only, on a device that fails and recovers, and frozen.
 
 pub mod bundle;
 mod checkpoint;
@@ -244,7 +245,9 @@ impl Ledger {
         let journal = journal.map_err(|(path, error)| OpenError::io(&path, &error))?;
         checkpoint::remove_covered(&config.folder, first).map_err(|error| OpenError::io(&config.folder.join("journal"), &error))?;
         let most_batch = usize::try_from(config.journal_segment / 4).unwrap_or(usize::MAX).min(4 << 20);
-        let shared = Arc::new(Shared::new(first, most_batch, found.note));
+        let kept = || bundle::Signed::witnessed(&config.folder).map_or(0, |signed| signed.size().min(first));
+        let witnessed = (!config.witnesses.peers.is_empty()).then(kept);
+        let shared = Arc::new(Shared::new(first, most_batch, found.note, witnessed));
         let left_open: Vec<u64> = found.open.iter().copied().collect();
         // Deeper than it ever gets: the thread signs faster than a disk syncs.
         let (signing, to_sign) = sync_channel(8);
@@ -365,7 +368,7 @@ impl Ledger {
             queued,
             lag: since.map_or(Duration::ZERO, |since| since.elapsed()),
             last_sync: Duration::from_nanos(self.shared.last_sync.load(Ordering::Relaxed)),
-            witnessed: self.shared.witnessed_size.load(Ordering::Relaxed),
+            witnessed: self.shared.witnessed().unwrap_or(0),
         }
     }
 

@@ -70,8 +70,8 @@ pub(super) struct Shared {
     pub(super) gate: OnceLock<Gate>,
     /// The register that shares wait for takes nothing now.
     pub(super) unregistered: AtomicBool,
-    /// Entries under the newest witnessed checkpoint.
-    pub(super) witnessed_size: AtomicU64,
+    /// Entries under the newest witnessed checkpoint, where there are witnesses.
+    pub(super) witnessed: Option<AtomicU64>,
 }
 
 /// The batch that the disk has now.
@@ -152,7 +152,7 @@ impl Waiting {
 }
 
 impl Shared {
-    pub(super) fn new(next: u64, most_batch: usize, checkpoint: Vec<u8>) -> Self {
+    pub(super) fn new(next: u64, most_batch: usize, checkpoint: Vec<u8>, witnessed: Option<u64>) -> Self {
         let state = State { waiting: VecDeque::new(), next, entries: 0, reserved: 0, bytes: 0, closing: false, writer: Doing::Writes };
         Self {
             state: Mutex::new(state),
@@ -169,12 +169,17 @@ impl Shared {
             held: AtomicBool::new(false),
             gate: OnceLock::new(),
             unregistered: AtomicBool::new(false),
-            witnessed_size: AtomicU64::new(0),
+            witnessed: witnessed.map(AtomicU64::new),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How much of the log enough witnesses have cosigned; none where there are none.
+    pub(super) fn witnessed(&self) -> Option<u64> {
+        self.witnessed.as_ref().map(|size| size.load(Ordering::Relaxed))
     }
 
     pub(super) fn fault(&self) -> Option<&Fault> {
@@ -462,7 +467,7 @@ mod tests {
 
     #[test]
     fn a_batch_stays_open_for_those_who_may_still_come() {
-        let shared = Shared::new(0, usize::MAX, Vec::new());
+        let shared = Shared::new(0, usize::MAX, Vec::new(), None);
         let draft = super::super::entry::Event::Stopped.draft().unwrap();
         drop(shared.append(draft, Haste::Busy).unwrap());
         let mut state = shared.lock();

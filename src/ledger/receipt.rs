@@ -31,6 +31,8 @@ type Hash = [u8; 32];
 pub(super) struct Sealed {
     pub(super) batch: Batch,
     signer: Arc<Signer>,
+    /// How much of the log its witnesses had cosigned, where it has any.
+    witnessed: Option<u64>,
     seal: OnceLock<Seal>,
 }
 
@@ -42,8 +44,8 @@ struct Seal {
 }
 
 impl Sealed {
-    pub(super) fn new(batch: Batch, signer: Arc<Signer>) -> Self {
-        Self { batch, signer, seal: OnceLock::new() }
+    pub(super) fn new(batch: Batch, signer: Arc<Signer>, witnessed: Option<u64>) -> Self {
+        Self { batch, signer, witnessed, seal: OnceLock::new() }
     }
 
     /// Signs, unless that was done.
@@ -57,12 +59,14 @@ impl Sealed {
             let root = levels.last().and_then(|level| level.first()).copied().unwrap_or_else(|| sha256(&[]));
             let text = text(self.signer.name(), self.batch.first, self.batch.leaves.len() as u64, &root);
             let (key, signature) = (hex::encode(self.signer.key_id()), BASE64_STANDARD.encode(self.signer.sign_text(&text)));
-            Seal { levels, tail: format!(":;key=\"{key}\";sig=:{signature}:") }
+            let witnessed = self.witnessed.map_or_else(String::new, |size| format!(";witnessed={size}"));
+            Seal { levels, tail: format!(":;key=\"{key}\";sig=:{signature}:{witnessed}") }
         })
     }
 
     /// The promise for the entry at this place in the batch: `Share-Receipt` (RFC 9651 item) with its place in the log and
-    /// its leaf, the batch, the proof of the leaf in it (RFC 9162 order), the id of the key, and the signature.
+    /// its leaf, the batch, the proof of the leaf in it (RFC 9162 order), the id of the key, and the signature;
+    /// where the log has witnesses, how many of its entries they had cosigned by then (not signed: their cosignatures prove it).
     pub(super) fn receipt(&self, position: usize) -> Option<String> {
         let (seal, batch, name) = (self.seal(), &self.batch, self.signer.name());
         let (index, first, count) = (batch.first + position as u64, batch.first, batch.leaves.len());

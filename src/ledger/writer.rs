@@ -88,7 +88,7 @@ impl Writer {
             batch.push(&draft.bytes);
             effects.push(draft.effect);
         }
-        let sealed = Arc::new(Sealed::new(batch, self.signer.clone()));
+        let sealed = Arc::new(Sealed::new(batch, self.signer.clone(), shared.witnessed()));
         if effects.contains(&Effect::Opens) {
             // Where the thread is behind, whoever needs the signature makes it.
             let _ = self.signing.try_send(sealed.clone());

@@ -14,7 +14,7 @@ use super::files::{self, Files, Read, Role};
 use super::index::Index;
 use super::{Former, Invariant, Known, Policies, Rules, Sources, World, conform};
 use crate::lang::Text;
-use crate::written::{Place, Problems, is_region, nearest, place_in};
+use crate::written::{Place, Problems, did_you_mean, is_region, place_in};
 
 /// See [`Policies::load`].
 pub(super) fn load(sources: &Sources, world: World<'_>, former: Option<Former<'_>>, problems: &Problems) -> Option<Policies> {
@@ -135,8 +135,7 @@ fn check_names(read: &Read, registered: &Registered, world: World<'_>, problems:
             format!("策略 `{policy}` 写到的 `{name}` 在控制目录中没有登记"),
             format!("policy `{policy}` names `{name}`, which the control folder does not register"),
         );
-        let near = nearest(written, known.iter().map(String::as_str));
-        let help = near.map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")));
+        let help = did_you_mean(written, known.iter().map(String::as_str));
         problems.error(&read.place, "unknown_entity", message, help);
     }
 }

@@ -15,7 +15,7 @@ use crate::catalogue::{Kind, Operation, Resource};
 use crate::disclosure::Form;
 use crate::identity::parties::Requester;
 use crate::lang::Text;
-use crate::written::{Document, Place, Problems, Table, nearest, units};
+use crate::written::{Document, Place, Problems, Table, did_you_mean, units};
 
 /// Refusals that binding and deciding can end in.
 const REFUSALS: [&str; 9] = [
@@ -99,8 +99,7 @@ fn read(table: Table<'_, '_>, world: World<'_>) -> Option<Case> {
 fn unknown(table: &Table<'_, '_>, key: &str, written: &str, known: impl Iterator<Item = Arc<str>>) {
     let known: Vec<Arc<str>> = known.collect();
     let message = Text::new(format!("`{key}` 的值 `{written}` 没有登记"), format!("`{key}` names `{written}`, which is not registered"));
-    let near = nearest(written, known.iter().map(|id| &**id));
-    let help = near.map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")));
+    let help = did_you_mean(written, known.iter().map(|id| &**id));
     table.error(key, "unknown_reference", message, help);
 }
 

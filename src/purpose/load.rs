@@ -15,7 +15,7 @@ use super::{Purposes, ResourcePattern, Scenario};
 use crate::catalogue::{Catalogue, Kind};
 use crate::identity::parties::Parties;
 use crate::lang::Text;
-use crate::written::{Document, Placed, Problems, Table, nearest, units};
+use crate::written::{Document, Problems, Table, Word, units};
 
 const KINDS: [(&str, Kind); 3] = [("query", Kind::Query), ("verify", Kind::Verify), ("bulk", Kind::Bulk)];
 
@@ -49,7 +49,7 @@ impl Purposes {
             let document = Document::parse(file.as_ref(), text.as_ref(), problems);
             let Some(scenario) = scenario::read(document.root(problems), parties, catalogue) else { continue };
             if let Some(first) = read.get(&scenario.id) {
-                report_twice(("场景", "scenario"), &scenario.id, &first.place.file, &scenario.place, problems);
+                problems.known_from(&first.place.file, ("场景", "scenario"), &scenario.id, &scenario.place);
                 continue;
             }
             read.insert(scenario.id.clone(), Arc::new(scenario));
@@ -64,28 +64,14 @@ impl Purposes {
     }
 }
 
-fn report_twice((zh, en): (&str, &str), id: &str, first: &str, place: &crate::written::Place, problems: &Problems) {
-    let message = Text::new(format!("{zh} `{id}` 重复登记，已见于 {first}"), format!("{en} `{id}` is already registered in {first}"));
-    problems.error(place, "duplicate_id", message, None);
-}
-
 /// Reports a name that is not registered.
-fn dangling<'k>(
-    table: &Table<'_, '_>,
-    written: &Placed<impl AsRef<str>>,
-    (zh, en): (&str, &str),
-    known: impl Iterator<Item = &'k Arc<str>>,
-) {
-    let text = written.value.as_ref();
-    let message = Text::new(format!("{zh} `{text}` 未登记"), format!("{en} `{text}` is not registered"));
-    let near = nearest(text, known.map(|id| &**id));
-    let help = near.map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")));
-    table.problems().error(&written.place, "dangling_reference", message, help);
+fn dangling<'k>(table: &Table<'_, '_>, written: Word<'_, '_>, kind: (&str, &str), known: impl Iterator<Item = &'k Arc<str>>) {
+    table.problems().dangling(&written.placed::<String>(), kind, known);
 }
 
 /// A registered department's id, shared with its registration.
-fn department(table: &Table<'_, '_>, written: &Placed<impl AsRef<str>>, parties: &Parties) -> Option<Arc<str>> {
-    let known = parties.departments.get_key_value(written.value.as_ref());
+fn department(table: &Table<'_, '_>, written: Word<'_, '_>, parties: &Parties) -> Option<Arc<str>> {
+    let known = parties.departments.get_key_value(written.text);
     if known.is_none() {
         dangling(table, written, ("部门", "department"), parties.departments.keys());
     }
@@ -93,12 +79,11 @@ fn department(table: &Table<'_, '_>, written: &Placed<impl AsRef<str>>, parties:
 }
 
 /// One resource, or `PROVIDER.*` for all of a department's.
-fn pattern(table: &Table<'_, '_>, written: &Placed<String>, parties: &Parties, catalogue: &Catalogue) -> Option<ResourcePattern> {
-    if let Some(provider) = written.value.strip_suffix(".*") {
-        let provider = Placed { value: provider.to_owned(), place: written.place.clone() };
-        return department(table, &provider, parties).map(ResourcePattern::Provider);
+fn pattern(table: &Table<'_, '_>, written: Word<'_, '_>, parties: &Parties, catalogue: &Catalogue) -> Option<ResourcePattern> {
+    if let Some(provider) = written.text.strip_suffix(".*") {
+        return department(table, written.part(provider), parties).map(ResourcePattern::Provider);
     }
-    let known = catalogue.resources.get_key_value(written.value.as_str());
+    let known = catalogue.resources.get_key_value(written.text);
     if known.is_none() {
         dangling(table, written, ("数据资源", "resource"), catalogue.resources.keys());
     }
@@ -111,19 +96,19 @@ fn kinds(table: &Table<'_, '_>) -> BTreeSet<Kind> {
         table.missing("kinds");
     }
     let mut kinds = BTreeSet::new();
-    let written = table.strings("kinds");
-    if written.is_empty() && table.has("kinds") {
+    let mut written = table.words("kinds").peekable();
+    if written.peek().is_none() && table.has("kinds") {
         table.wrong_value("kinds", "不得为空", "must not be empty");
     }
     for word in written {
-        match KINDS.iter().find(|(name, _)| *name == word.value) {
+        match KINDS.iter().find(|(name, _)| *name == word.text) {
             Some((_, kind)) => {
                 kinds.insert(*kind);
             }
             None => {
-                let message = Text::new(format!("没有 `{}` 这类操作", word.value), format!("there is no kind `{}`", word.value));
+                let message = Text::new(format!("没有 `{}` 这类操作", word.text), format!("there is no kind `{}`", word.text));
                 let help = Text::new("可用：`query`、`verify`、`bulk`", "there are `query`, `verify` and `bulk`");
-                table.problems().error(&word.place, "wrong_value", message, Some(help));
+                table.problems().error(&word.place(), "wrong_value", message, Some(help));
             }
         }
     }
@@ -132,8 +117,8 @@ fn kinds(table: &Table<'_, '_>) -> BTreeSet<Kind> {
 
 /// First and last day, both inclusive.
 fn validity(table: &Table<'_, '_>) -> Option<(Date, Date)> {
-    let (from, until) = (table.parsed("valid_from", units::date), table.parsed("valid_until", units::date));
-    let (from, until) = (from?.value, until?.value);
+    let (from, until) = (table.read("valid_from", units::date), table.read("valid_until", units::date));
+    let (from, until) = (from?, until?);
     if until < from {
         table.wrong_value("valid_until", "不得早于 `valid_from`", "must not be before `valid_from`");
         return None;

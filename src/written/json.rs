@@ -1,17 +1,17 @@
 //! Reading a part of a TOML file as JSON, for values that are sent on as JSON.
 
 use serde_json::{Map, Number, Value};
-use toml::de::{DeTable, DeValue};
 
+use super::tree::{Members, Value as Written};
 use super::{Placed, Table};
 use crate::lang::Text;
 
 impl Table<'_, '_> {
     /// A table that may be absent, as a JSON object. Dates, and numbers that JSON does not have, are errors.
     pub fn opt_json(&self, key: &str) -> Option<Placed<Value>> {
-        let value = self.take(key)?;
-        let Some(table) = value.get_ref().as_table() else {
-            self.wrong_type(key, value, "表", "a table");
+        let node = self.take(key)?;
+        let Written::Table(table) = &node.value else {
+            self.wrong_type(key, node, "表", "a table");
             return None;
         };
         match object(table) {
@@ -28,20 +28,20 @@ impl Table<'_, '_> {
     }
 }
 
-fn object(table: &DeTable<'_>) -> Option<Value> {
-    let members = table.iter().map(|(name, member)| Some((name.get_ref().to_string(), json(member.get_ref())?)));
+fn object(table: &Members<'_>) -> Option<Value> {
+    let members = table.iter().map(|member| Some((member.key.to_string(), json(&member.node.value)?)));
     members.collect::<Option<Map<_, _>>>().map(Value::Object)
 }
 
-fn json(value: &DeValue<'_>) -> Option<Value> {
+fn json(value: &Written<'_>) -> Option<Value> {
     Some(match value {
-        DeValue::String(text) => Value::String(text.to_string()),
-        DeValue::Integer(number) => i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()?.into(),
-        DeValue::Float(number) => Number::from_f64(number.as_str().replace('_', "").parse().ok()?)?.into(),
-        DeValue::Boolean(truth) => Value::Bool(*truth),
-        DeValue::Datetime(_) => return None,
-        DeValue::Array(elements) => Value::Array(elements.iter().map(|element| json(element.get_ref())).collect::<Option<_>>()?),
-        DeValue::Table(table) => object(table)?,
+        Written::Text(text) => Value::String(text.to_string()),
+        Written::Integer(..) => value.whole()??.into(),
+        Written::Float(digits) => Number::from_f64(digits.replace('_', "").parse().ok()?)?.into(),
+        Written::Boolean(truth) => Value::Bool(*truth),
+        Written::Datetime => return None,
+        Written::Array(elements) => Value::Array(elements.iter().map(|element| json(&element.value)).collect::<Option<_>>()?),
+        Written::Table(table) => object(table)?,
     })
 }
 

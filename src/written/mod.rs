@@ -7,22 +7,26 @@
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 mod json;
 mod parts;
+mod plain;
 mod problem;
+#[cfg(test)]
+mod tests;
+mod tree;
 pub mod units;
 mod words;
 
 pub use parts::{Part, parts};
 pub use problem::{Lines, Place, Placed, Problem, Problems, place_in};
 use words::distance;
-pub use words::{is_id, is_region, nearest};
+pub use words::{Word, did_you_mean, is_id, is_region, nearest};
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
+use tree::{Member, Members, Node, Value};
 
 use crate::lang::Text;
 
@@ -32,7 +36,7 @@ pub struct Document<'i> {
     text: &'i str,
     /// Lines of the file before this text.
     above: u32,
-    root: Spanned<DeTable<'i>>,
+    root: Members<'i>,
     lines: OnceCell<Lines>,
 }
 
@@ -44,10 +48,15 @@ impl<'i> Document<'i> {
 
     /// A part of a file; places are those in the whole file.
     pub fn part(file: &Arc<str>, &Part { text, above }: &Part<'i>, problems: &Problems) -> Self {
+        let mut document = Self { file: file.clone(), text, above, root: Members::default(), lines: OnceCell::new() };
+        if let Some(root) = plain::read(text) {
+            document.root = root;
+            return document;
+        }
         let (root, errors) = DeTable::parse_recoverable(text);
-        let document = Self { file: file.clone(), text, above, root, lines: OnceCell::new() };
+        document.root = root.into_inner().into();
         for error in errors {
-            let place = document.place(error.span().unwrap_or(0..0));
+            let place = document.place(error.span().unwrap_or(0..0).start);
             let message = Text::new(format!("TOML 语法错误：{}", error.message()), format!("not valid TOML: {}", error.message()));
             problems.error(&place, "toml_syntax", message, None);
         }
@@ -56,36 +65,46 @@ impl<'i> Document<'i> {
 
     /// The table at the top of the file.
     pub fn root<'d>(&'d self, problems: &'d Problems) -> Table<'d, 'i> {
-        Table { document: self, problems, table: self.root.get_ref(), span: 0..0, name: String::new(), taken: RefCell::default() }
+        Table { document: self, problems, table: &self.root, at: 0, above: Cow::Borrowed(""), key: "", absent: RefCell::default() }
     }
 
-    fn place(&self, span: Range<usize>) -> Place {
+    fn place(&self, at: usize) -> Place {
         let lines = self.lines.get_or_init(|| Lines::of(self.text));
-        let place = lines.place(&self.file, self.text, span.start);
+        let place = lines.place(&self.file, self.text, at);
         Place { line: place.line.saturating_add(self.above), ..place }
+    }
+
+    fn place_of(&self, at: u32) -> Place {
+        self.place(usize::try_from(at).unwrap_or(usize::MAX))
+    }
+
+    fn word<'d>(&'d self, text: &'d str, at: u32) -> Word<'d, 'i> {
+        Word { text, at, document: self }
     }
 }
 
-/// One table of a document; remembers which keys were taken.
+/// One table of a document; its members remember that they were taken.
 pub struct Table<'d, 'i> {
     document: &'d Document<'i>,
     problems: &'d Problems,
-    table: &'d DeTable<'i>,
-    span: Range<usize>,
-    name: String,
-    /// Keys that are there are borrowed: a file of grants has millions.
-    taken: RefCell<Vec<Cow<'d, str>>>,
+    table: &'d Members<'i>,
+    at: u32,
+    /// The name of the table around it, as errors tell it, and its own key.
+    above: Cow<'d, str>,
+    key: &'d str,
+    /// Keys that were asked for and are not there, each before a line feed: a file of grants has a hundred thousand.
+    absent: RefCell<String>,
 }
 
 impl<'d, 'i> Table<'d, 'i> {
     /// Where the table begins.
     pub fn place(&self) -> Place {
-        self.document.place(self.span.clone())
+        self.document.place_of(self.at)
     }
 
     /// Where the value of `key` stands, or the table where it does not.
     pub fn place_of(&self, key: &str) -> Place {
-        self.table.get(key).map_or_else(|| self.place(), |value| self.document.place(value.span()))
+        self.document.place_of(self.table.find(key).map_or(self.at, |member| member.node.at))
     }
 
     /// The problems that this table reports to.
@@ -95,17 +114,21 @@ impl<'d, 'i> Table<'d, 'i> {
 
     /// Whether `key` is written, without taking it.
     pub fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
+        self.table.find(key).is_some()
     }
 
     /// All keys, for tables whose keys are data; takes them.
     pub fn keys(&self) -> Vec<Placed<String>> {
-        let keys = self.table.keys();
-        keys.map(|key| {
-            self.taken.borrow_mut().push(Cow::Borrowed(key.get_ref().as_ref()));
-            Placed { value: key.get_ref().to_string(), place: self.document.place(key.span()) }
+        self.names().map(|name| name.placed()).collect()
+    }
+
+    /// As [`Table::keys`], without copying them.
+    pub fn names(&self) -> impl Iterator<Item = Word<'d, 'i>> + use<'d, 'i> {
+        let document = self.document;
+        self.table.iter().map(move |member| {
+            member.taken.set(true);
+            document.word(&member.key, member.at)
         })
-        .collect()
     }
 
     /// Reports an error at the value of `key`.
@@ -113,14 +136,26 @@ impl<'d, 'i> Table<'d, 'i> {
         self.problems.error(&self.place_of(key), code, message, help);
     }
 
-    fn full_name(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    fn name(&self) -> Cow<'d, str> {
+        if self.above.is_empty() { Cow::Borrowed(self.key) } else { Cow::Owned(format!("{}.{}", self.above, self.key)) }
     }
 
-    fn take(&self, key: &str) -> Option<&'d Spanned<DeValue<'i>>> {
-        let found = self.table.get_key_value(key);
-        self.taken.borrow_mut().push(found.map_or_else(|| Cow::Owned(key.to_owned()), |(key, _)| Cow::Borrowed(key.get_ref().as_ref())));
-        found.map(|(_, value)| value)
+    fn full_name(&self, key: &str) -> String {
+        let name = self.name();
+        if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") }
+    }
+
+    fn take(&self, key: &str) -> Option<&'d Node<'i>> {
+        self.member(key).map(|member| &member.node)
+    }
+
+    fn member(&self, key: &str) -> Option<&'d Member<'i>> {
+        let found = self.table.find(key);
+        match found {
+            Some(member) => member.taken.set(true),
+            None => self.absent.borrow_mut().extend([key, "\n"]),
+        }
+        found
     }
 
     /// Reports that `key` is required and absent.
@@ -134,11 +169,11 @@ impl<'d, 'i> Table<'d, 'i> {
         );
     }
 
-    fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'i>>, zh: &str, en: &str) {
+    fn wrong_type(&self, key: &str, node: &Node<'i>, zh: &str, en: &str) {
         let name = self.full_name(key);
-        let found = value.get_ref().type_str();
+        let found = node.value.type_name();
         self.problems.error(
-            &self.document.place(value.span()),
+            &self.document.place_of(node.at),
             "wrong_type",
             Text::new(format!("`{name}` 应为{zh}，现为 {found}"), format!("`{name}` must be {en}, found {found}")),
             None,
@@ -153,14 +188,19 @@ impl<'d, 'i> Table<'d, 'i> {
 
     /// A string that may be absent.
     pub fn opt_string(&self, key: &str) -> Option<Placed<String>> {
-        self.take(key).and_then(|value| self.quoted(key, value))
+        self.opt_word(key).map(|word| word.placed())
     }
 
-    fn quoted(&self, key: &str, value: &'d Spanned<DeValue<'i>>) -> Option<Placed<String>> {
-        match value.get_ref() {
-            DeValue::String(text) => Some(Placed { value: text.to_string(), place: self.document.place(value.span()) }),
+    /// As [`Table::opt_string`], without copying it.
+    pub fn opt_word(&self, key: &str) -> Option<Word<'d, 'i>> {
+        self.take(key).and_then(|node| self.quoted(key, node))
+    }
+
+    fn quoted(&self, key: &str, node: &'d Node<'i>) -> Option<Word<'d, 'i>> {
+        match &node.value {
+            Value::Text(text) => Some(self.document.word(text, node.at)),
             _ => {
-                self.wrong_type(key, value, "带引号的字符串", "a string in quotes");
+                self.wrong_type(key, node, "带引号的字符串", "a string in quotes");
                 None
             }
         }
@@ -168,8 +208,13 @@ impl<'d, 'i> Table<'d, 'i> {
 
     /// A string that must be there; it may be empty.
     pub fn string(&self, key: &str) -> Option<Placed<String>> {
+        self.word(key).map(|word| word.placed())
+    }
+
+    /// As [`Table::string`], without copying it.
+    pub fn word(&self, key: &str) -> Option<Word<'d, 'i>> {
         match self.take(key) {
-            Some(value) => self.quoted(key, value),
+            Some(node) => self.quoted(key, node),
             None => {
                 self.missing(key);
                 None
@@ -179,18 +224,24 @@ impl<'d, 'i> Table<'d, 'i> {
 
     /// A string that must be there and not be blank.
     pub fn filled(&self, key: &str) -> Option<Placed<String>> {
-        let text = self.string(key)?;
-        if text.value.trim().is_empty() {
+        self.filled_word(key).map(|word| word.placed())
+    }
+
+    /// As [`Table::filled`], without copying it.
+    pub fn filled_word(&self, key: &str) -> Option<Word<'d, 'i>> {
+        let word = self.word(key)?;
+        if word.text.trim().is_empty() {
             self.wrong_value(key, "不得为空", "must not be empty");
             return None;
         }
-        Some(text)
+        Some(word)
     }
 
     /// An identifier: `[A-Za-z][A-Za-z0-9._-]{0,63}`.
     pub fn id(&self, key: &str) -> Option<Placed<Arc<str>>> {
-        let Placed { value, place } = self.string(key)?;
-        if !is_id(&value) {
+        let word = self.word(key)?;
+        let value = word.text;
+        if !is_id(value) {
             let name = self.full_name(key);
             self.error(
                 key,
@@ -203,23 +254,23 @@ impl<'d, 'i> Table<'d, 'i> {
             );
             return None;
         }
-        Some(Placed { value: value.into(), place })
+        Some(word.placed())
     }
 
     /// A region code: 6 to 12 digits.
     pub fn region(&self, key: &str) -> Option<Placed<Arc<str>>> {
-        let Placed { value, place } = self.string(key)?;
-        if !is_region(&value) {
+        let word = self.word(key)?;
+        if !is_region(word.text) {
             self.wrong_value(key, "应为 6 至 12 位数字的行政区划代码", "must be a region code of 6 to 12 digits");
             return None;
         }
-        Some(Placed { value: value.into(), place })
+        Some(word.placed())
     }
 
     /// One of the allowed words, found in `choices`.
     pub fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Option<T> {
-        let text = self.string(key)?;
-        let found = choices.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
+        let written = self.word(key)?;
+        let found = choices.iter().find(|(word, _)| *word == written.text).map(|(_, value)| *value);
         if found.is_none() {
             let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
             let words = words.join(", ");
@@ -240,22 +291,21 @@ impl<'d, 'i> Table<'d, 'i> {
 
     /// A truth value that may be absent.
     pub fn opt_bool(&self, key: &str) -> Option<bool> {
-        let value = self.take(key)?;
-        let found = value.get_ref().as_bool();
-        if found.is_none() {
-            self.wrong_type(key, value, "布尔值", "true or false");
-        }
-        found
+        let node = self.take(key)?;
+        let Value::Boolean(truth) = node.value else {
+            self.wrong_type(key, node, "布尔值", "true or false");
+            return None;
+        };
+        Some(truth)
     }
 
     /// A whole number within `range` that may be absent.
     pub fn opt_integer(&self, key: &str, range: RangeInclusive<i64>) -> Option<i64> {
-        let value = self.take(key)?;
-        let Some(number) = value.get_ref().as_integer() else {
-            self.wrong_type(key, value, "整数", "a whole number");
+        let node = self.take(key)?;
+        let Some(number) = node.value.whole() else {
+            self.wrong_type(key, node, "整数", "a whole number");
             return None;
         };
-        let number = i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok();
         match number {
             Some(number) if range.contains(&number) => Some(number),
             _ => {
@@ -278,38 +328,46 @@ impl<'d, 'i> Table<'d, 'i> {
 
     /// A list of strings; an absent key is an empty list.
     pub fn strings(&self, key: &str) -> Vec<Placed<String>> {
-        let Some(value) = self.take(key) else { return Vec::new() };
-        let Some(array) = value.get_ref().as_array() else {
-            self.wrong_type(key, value, "字符串列表", "a list of strings");
-            return Vec::new();
+        self.words(key).map(|word| word.placed()).collect()
+    }
+
+    /// As [`Table::strings`], without copying them.
+    pub fn words(&self, key: &str) -> impl Iterator<Item = Word<'d, 'i>> {
+        let elements = match self.take(key) {
+            Some(Node { value: Value::Array(elements), .. }) => elements.as_slice(),
+            Some(node) => {
+                self.wrong_type(key, node, "字符串列表", "a list of strings");
+                &[]
+            }
+            None => &[],
         };
-        let items = array.iter().filter_map(|item| match item.get_ref() {
-            DeValue::String(text) => Some(Placed { value: text.to_string(), place: self.document.place(item.span()) }),
+        elements.iter().filter_map(move |element| match &element.value {
+            Value::Text(text) => Some(self.document.word(text, element.at)),
             _ => {
-                self.wrong_type(key, item, "字符串列表", "a list of strings");
+                self.wrong_type(key, element, "字符串列表", "a list of strings");
                 None
             }
-        });
-        items.collect()
+        })
     }
 
     /// A list of strings, or one string standing for a list of one.
     pub fn one_or_more(&self, key: &str) -> Vec<Placed<String>> {
-        match self.table.get(key).map(|value| value.get_ref()) {
-            Some(DeValue::String(_)) => self.opt_string(key).into_iter().collect(),
+        match self.table.find(key).map(|member| &member.node.value) {
+            Some(Value::Text(_)) => self.opt_string(key).into_iter().collect(),
             _ => self.strings(key),
         }
     }
 
     /// A list of whole numbers within `range`; an absent key is an empty list.
     pub fn integers(&self, key: &str, range: RangeInclusive<i64>) -> Vec<i64> {
-        let Some(value) = self.take(key) else { return Vec::new() };
-        let numbers = value.get_ref().as_array().map(|array| {
-            let number = |item: &Spanned<DeValue<'i>>| item.get_ref().as_integer()?.as_str().parse().ok().filter(|n| range.contains(n));
-            array.iter().map(number).collect::<Option<Vec<i64>>>()
-        });
+        let Some(node) = self.take(key) else { return Vec::new() };
+        let number = |element: &Node<'i>| element.value.whole()?.filter(|number| range.contains(number));
+        let numbers = match &node.value {
+            Value::Array(elements) => elements.iter().map(number).collect::<Option<Vec<i64>>>(),
+            _ => None,
+        };
         let (from, to) = (range.start(), range.end());
-        numbers.flatten().unwrap_or_else(|| {
+        numbers.unwrap_or_else(|| {
             self.wrong_value(
                 key,
                 &format!("应为 {from} 至 {to} 之间的整数列表"),
@@ -321,14 +379,17 @@ impl<'d, 'i> Table<'d, 'i> {
 
     /// A table beneath `key` that may be absent.
     pub fn opt_table(&self, key: &str) -> Option<Table<'d, 'i>> {
-        let value = self.take(key)?;
-        match value.get_ref().as_table() {
-            Some(table) => Some(self.below(key, table, value.span())),
-            None => {
-                self.wrong_type(key, value, "表", "a table");
-                None
-            }
-        }
+        let member = self.member(key)?;
+        self.below(&member.key, &member.node)
+    }
+
+    fn below(&self, key: &'d str, node: &'d Node<'i>) -> Option<Table<'d, 'i>> {
+        let Value::Table(table) = &node.value else {
+            self.wrong_type(key, node, "表", "a table");
+            return None;
+        };
+        let (document, problems, above) = (self.document, self.problems, self.name());
+        Some(Table { document, problems, table, at: node.at, above, key, absent: RefCell::default() })
     }
 
     /// A table that must be there.
@@ -343,19 +404,12 @@ impl<'d, 'i> Table<'d, 'i> {
 
     /// The tables of `[[key]]`; an absent key is none.
     pub fn tables(&self, key: &str) -> Vec<Table<'d, 'i>> {
-        let Some(value) = self.take(key) else { return Vec::new() };
-        let Some(array) = value.get_ref().as_array() else {
-            self.wrong_type(key, value, "表的列表", "a list of tables, written [[…]]");
+        let Some(member) = self.member(key) else { return Vec::new() };
+        let Value::Array(elements) = &member.node.value else {
+            self.wrong_type(key, &member.node, "表的列表", "a list of tables, written [[…]]");
             return Vec::new();
         };
-        let tables = array.iter().filter_map(|item| match item.get_ref().as_table() {
-            Some(table) => Some(self.below(key, table, item.span())),
-            None => {
-                self.wrong_type(key, item, "表", "a table");
-                None
-            }
-        });
-        tables.collect()
+        elements.iter().filter_map(|element| self.below(&member.key, element)).collect()
     }
 
     /// `{ zh = "…", en = "…" }`, both there and not blank.
@@ -368,53 +422,55 @@ impl<'d, 'i> Table<'d, 'i> {
 
     /// A value that has its own grammar, read by `parse`, whose error says what would be right.
     pub fn parsed<T>(&self, key: &str, parse: impl FnOnce(&str) -> Result<T, Text>) -> Option<Placed<T>> {
-        let text = self.string(key)?;
-        self.parse_here(key, text, parse)
+        self.placed(key, self.word(key)?, parse)
     }
 
     /// As [`Table::parsed`], for a key that may be absent.
     pub fn opt_parsed<T>(&self, key: &str, parse: impl FnOnce(&str) -> Result<T, Text>) -> Option<Placed<T>> {
-        let text = self.opt_string(key)?;
-        self.parse_here(key, text, parse)
+        self.placed(key, self.opt_word(key)?, parse)
     }
 
-    fn parse_here<T>(&self, key: &str, text: Placed<String>, parse: impl FnOnce(&str) -> Result<T, Text>) -> Option<Placed<T>> {
-        match parse(&text.value) {
-            Ok(value) => Some(Placed { value, place: text.place }),
-            Err(right) => {
-                let name = self.full_name(key);
-                let message = Text::new(
-                    format!("`{name}` 的值 `{}` 无法识别", text.value),
-                    format!("`{name}` is `{}`, which cannot be read", text.value),
-                );
-                self.problems.error(&text.place, "wrong_value", message, Some(right));
-                None
-            }
-        }
+    /// As [`Table::parsed`], where nobody asks for its place.
+    pub fn read<T>(&self, key: &str, parse: impl FnOnce(&str) -> Result<T, Text>) -> Option<T> {
+        self.judged(key, self.word(key)?, parse)
     }
 
-    fn below(&self, key: &str, table: &'d DeTable<'i>, span: Range<usize>) -> Table<'d, 'i> {
-        Table { document: self.document, problems: self.problems, table, span, name: self.full_name(key), taken: RefCell::default() }
+    fn placed<T>(&self, key: &str, word: Word<'_, '_>, parse: impl FnOnce(&str) -> Result<T, Text>) -> Option<Placed<T>> {
+        self.judged(key, word, parse).map(|value| Placed { value, place: word.place() })
+    }
+
+    fn judged<T>(&self, key: &str, word: Word<'_, '_>, parse: impl FnOnce(&str) -> Result<T, Text>) -> Option<T> {
+        let text = word.text;
+        let wrong = |right| {
+            let name = self.full_name(key);
+            let message = Text::new(format!("`{name}` 的值 `{text}` 无法识别"), format!("`{name}` is `{text}`, which cannot be read"));
+            self.problems.error(&word.place(), "wrong_value", message, Some(right));
+        };
+        parse(text).map_err(wrong).ok()
     }
 
     /// Reports every key that nobody took, with the nearest known one.
     pub fn finish(self) {
-        let taken = self.taken.borrow();
-        for key in self.table.keys().filter(|key| !taken.iter().any(|known| *known == *key.get_ref())) {
-            let taken: BTreeSet<&str> = taken.iter().map(AsRef::as_ref).collect();
-            let written = key.get_ref();
-            let near = taken.iter().map(|known| (distance(known, written), known)).min().filter(|(far, _)| *far <= 2 + written.len() / 6);
+        if self.table.iter().all(|member| member.taken.get()) {
+            return;
+        }
+        let absent = self.absent.borrow();
+        let taken = self.table.iter().filter(|member| member.taken.get()).map(|member| &*member.key);
+        let known: BTreeSet<&str> = taken.chain(absent.lines()).collect();
+        for member in self.table.iter().filter(|member| !member.taken.get()) {
+            let written = &member.key;
+            let near = known.iter().map(|known| (distance(known, written), known)).min().filter(|(far, _)| *far <= 2 + written.len() / 6);
             let help = match near {
                 Some((_, known)) => Text::new(format!("是否应为 `{known}`？"), format!("did you mean `{known}`?")),
                 None => {
-                    let known: Vec<_> = taken.iter().map(|known| format!("`{known}`")).collect();
+                    let known: Vec<_> = known.iter().map(|known| format!("`{known}`")).collect();
                     let known = known.join(", ");
                     Text::new(format!("可用的键：{known}"), format!("known here: {known}"))
                 }
             };
             let name = self.full_name(written);
             self.problems.error(
-                &self.document.place(key.span()),
+                &self.document.place_of(member.at),
                 "unknown_key",
                 Text::new(format!("未知的键 `{name}`"), format!("unknown key `{name}`")),
                 Some(help),

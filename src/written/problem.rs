@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::did_you_mean;
 use crate::lang::{Lang, Text};
 
 /// A position in a written file; line and column count from 1, columns in characters.
@@ -71,6 +72,25 @@ impl Problems {
         self.warnings.borrow_mut().extend(warnings);
     }
 
+    /// A name that is not among the registered ones, told as what it should be: `("部门", "department")`.
+    pub fn dangling<'k>(&self, written: &Placed<impl AsRef<str>>, (zh, en): (&str, &str), known: impl Iterator<Item = &'k Arc<str>>) {
+        let text = written.value.as_ref();
+        let message = Text::new(format!("{zh} `{text}` 未登记"), format!("{en} `{text}` is not registered"));
+        self.error(&written.place, "dangling_reference", message, did_you_mean(text, known.map(|id| &**id)));
+    }
+
+    /// An id that the same file registers already.
+    pub fn twice(&self, id: &str, place: &Place) {
+        let message = Text::new(format!("标识 `{id}` 重复登记"), format!("`{id}` is registered twice"));
+        self.error(place, "duplicate_id", message, None);
+    }
+
+    /// An id that is registered already, in `first`.
+    pub fn known_from(&self, first: &str, (zh, en): (&str, &str), id: &str, place: &Place) {
+        let message = Text::new(format!("{zh} `{id}` 重复登记，已见于 {first}"), format!("{en} `{id}` is already registered in {first}"));
+        self.error(place, "duplicate_id", message, None);
+    }
+
     /// Whether nothing was found that forbids loading.
     pub fn is_ok(&self) -> bool {
         self.errors.borrow().is_empty()
@@ -94,8 +114,7 @@ pub struct Lines(Vec<usize>);
 impl Lines {
     /// Those of `text`.
     pub fn of(text: &str) -> Self {
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        Self(std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect())
+        Self(std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect())
     }
 
     /// Line and column of a byte offset.

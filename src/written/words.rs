@@ -1,4 +1,33 @@
-//! Identifiers, region codes, and the nearest known word for "did you mean".
+//! Strings of a document, identifiers, region codes, and the nearest known word for "did you mean".
+
+use super::{Document, Place, Placed};
+use crate::lang::Text;
+
+/// A string where it is written. Its place costs nothing until it is asked for.
+#[derive(Clone, Copy)]
+pub struct Word<'d, 'i> {
+    /// What it says.
+    pub text: &'d str,
+    pub(super) at: u32,
+    pub(super) document: &'d Document<'i>,
+}
+
+impl<'d> Word<'d, '_> {
+    /// A part of it, told with its place.
+    pub const fn part(self, text: &'d str) -> Self {
+        Self { text, ..self }
+    }
+
+    /// Where it stands.
+    pub fn place(&self) -> Place {
+        self.document.place_of(self.at)
+    }
+
+    /// Copied, with its place.
+    pub fn placed<T: for<'t> From<&'t str>>(&self) -> Placed<T> {
+        Placed { value: self.text.into(), place: self.place() }
+    }
+}
 
 /// Whether `text` is an identifier of the control folder (DESIGN: ids, item and network names).
 pub fn is_id(text: &str) -> bool {
@@ -17,6 +46,11 @@ pub fn is_region(text: &str) -> bool {
 pub fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let near = known.into_iter().map(|word| (distance(word, written), word)).min()?;
     (near.0 <= 2 + written.len() / 6).then_some(near.1)
+}
+
+/// The same, as the help of an error.
+pub fn did_you_mean<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<Text> {
+    nearest(written, known).map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")))
 }
 
 /// Levenshtein's distance: how many letters differ.

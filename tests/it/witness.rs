@@ -141,6 +141,39 @@ async fn checkpoints_are_cosigned_as_the_log_grows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_tells_how_much_of_the_log_is_witnessed() {
+    let world = World::new();
+    let log = log_key(&world);
+    let mut witness = Witness::start(&world, &log, 0);
+    let gateway = world.serve();
+    assert_eq!(share(&gateway, &world).await.receipt().witnessed, None, "no witness was asked for");
+    gateway.stop();
+    ask_for_witnesses(&world, &witness, "off");
+    let gateway = world.serve();
+    let first = share(&gateway, &world).await.receipt();
+    assert!(first.witnessed.unwrap() <= first.index, "a share cannot be witnessed before it is made");
+    witnessed(&world, first.index + 1);
+    let mut newest = share(&gateway, &world).await;
+    while newest.receipt().witnessed.unwrap() <= first.index {
+        newest = share(&gateway, &world).await;
+    }
+    let kept = newest.receipt().witnessed.unwrap();
+    let receipt = world.folder.write("receipt.txt", newest.field("share-receipt"));
+    let key = world.folder.path().join("ledger/log.vkey");
+    let output =
+        command(&world.config(), &["--format", "json", "ledger", "verify", "--receipt"]).arg(receipt).arg("--key").arg(key).output();
+    let told: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    assert_eq!((&told["ok"], &told["told_witnessed"]), (&true.into(), &kept.into()), "{told}");
+    assert_eq!(told["promises"]["witnessed"], false, "the field's word alone proves nothing");
+    gateway.stop();
+    witness.kill();
+    let gateway = world.serve();
+    assert!(share(&gateway, &world).await.receipt().witnessed.unwrap() >= kept, "a restart forgets nothing");
+    gateway.stop();
+    world.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_witnesses_shares_stop_after_the_grace_period_and_go_on_by_themselves() {
     let world = World::new();
     let log = log_key(&world);

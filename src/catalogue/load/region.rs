@@ -4,15 +4,14 @@ use super::super::{Item, Region};
 use super::operation::Read;
 use crate::disclosure::ContentKind;
 use crate::lang::Text;
-use crate::written::{Placed, Table, nearest};
+use crate::written::{Placed, Table, did_you_mean};
 
 /// The region item of a resource, where it names one.
 pub(super) fn read(root: &Table<'_, '_>, written: &Placed<String>, items: &[Item], operations: &[Read]) -> Option<Region> {
     let name = &written.value;
     let report = |code, zh: String, en: String, help| root.problems().error(&written.place, code, Text::new(zh, en), help);
     let Some(item) = items.iter().find(|item| *item.name == **name && &*item.name != "*") else {
-        let near = nearest(name, items.iter().map(|item| &*item.name));
-        let help = near.map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")));
+        let help = did_you_mean(name, items.iter().map(|item| &*item.name));
         report("unknown_item", format!("没有数据项 `{name}`"), format!("there is no item `{name}`"), help);
         return None;
     };

@@ -11,7 +11,7 @@ use crate::disclosure::compare::{Compared, Comparison};
 use crate::disclosure::path::Segment;
 use crate::disclosure::{ContentKind, JsonPath};
 use crate::lang::Text;
-use crate::written::{Placed, Problems, Table, nearest};
+use crate::written::{Placed, Problems, Table, did_you_mean};
 
 /// What the origin may be asked with: a claim is verified without changing anything there.
 const METHODS: [(&str, &Method); 2] = [("GET", &Method::GET), ("POST", &Method::POST)];
@@ -107,8 +107,7 @@ pub(super) fn compare(operation: &mut Operation, written: &[Placed<String>], ite
             continue;
         }
         let Some(item) = items.iter().find(|item| *item.name == **text && &*item.name != "*") else {
-            let near = nearest(text, items.iter().map(|item| &*item.name));
-            let help = near.map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")));
+            let help = did_you_mean(text, items.iter().map(|item| &*item.name));
             report("unknown_item", format!("没有数据项 `{text}`"), format!("there is no item `{text}`"), help);
             continue;
         };

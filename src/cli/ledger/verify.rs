@@ -179,7 +179,7 @@ fn one_receipt(args: &VerifyArgs, path: &Path, settings: &Settings) -> Result<Ex
         "ok": finding.reason.is_none(), "kind": if finding.field { "field" } else { "bundle" }, "origin": finding.origin, "index": finding.index,
         "leaf": finding.leaf, "settled": finding.settled,
         "promises": {"signed": finding.signed, "included": finding.included.is_some(), "witnessed": !finding.witnessed.is_empty()},
-        "size": finding.included, "witnesses": finding.witnessed,
+        "size": finding.included, "witnesses": finding.witnessed, "told_witnessed": finding.told_witnessed,
         "between": {"after": finding.between.0.map(|time| time.to_string()), "until": finding.between.1.map(|time| time.to_string())},
         "exposed": finding.exposed,
         "reason": finding.reason.as_ref().map(|reason| reason.get(settings.lang)),
@@ -208,6 +208,10 @@ fn told(finding: &Finding) -> Text {
     let by = if names.is_empty() { "by no witness that was named".to_owned() } else { format!("by {names}") };
     let by_zh = if names.is_empty() { "没有指定的见证方会签" } else { &names };
     say(!finding.witnessed.is_empty(), format!("已见证：{by_zh}"), format!("witnessed: {by}"));
+    if let Some(size) = finding.told_witnessed {
+        zh.push(format!("据回执自述（未签名）：当时见证方已会签前 {size} 条"));
+        en.push(format!("by the receipt's own word, which is not signed: witnesses had cosigned the first {size} entries by then"));
+    }
     if let Some(until) = finding.between.1 {
         let (after_zh, after_en) =
             finding.between.0.map_or_else(Default::default, |after| (format!("晚于 {after}，"), format!("after {after} and ")));

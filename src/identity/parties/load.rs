@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::{CertificateRule, Certificates, Department, Parties, Region, Requester, parent_by_code};
 use crate::cores::on_every_core;
 use crate::lang::Text;
-use crate::written::{Document, Place, Placed, Problems, Table, is_id, nearest, parts};
+use crate::written::{Document, Place, Placed, Problems, Table, is_id, parts};
 
 const DEFAULT_TIME_ZONE: &str = "Asia/Shanghai";
 /// Access levels run beside the grades of general data, 1 to 4; 0 reaches none of them.
@@ -77,7 +77,7 @@ impl Parties {
                 && self.regions_registered
                 && !self.regions.contains_key(&*region.value)
             {
-                dangling(&table, region, ("行政区划", "region"), self.regions.keys());
+                table.problems().dangling(region, ("行政区划", "region"), self.regions.keys());
             }
             if let Some(id) = id.filter(|id| is_new(&table, id, &self.departments)) {
                 parents.extend(parent.clone().map(|parent| (id.value.clone(), parent)));
@@ -89,7 +89,7 @@ impl Parties {
             table.finish();
         }
         for (_, parent) in parents.iter().filter(|(_, parent)| !self.departments.contains_key(&*parent.value)) {
-            dangling(&root, parent, ("部门", "department"), self.departments.keys());
+            root.problems().dangling(parent, ("部门", "department"), self.departments.keys());
         }
         report_cycles(&root, &parents);
         root.finish();
@@ -138,7 +138,7 @@ impl Parties {
         self.roles.extend(roles);
         let Some(Placed { value: id, place }) = id else { return };
         if self.requesters.contains_key(&id) {
-            return report_twice(&id, &place, problems);
+            return problems.twice(&id, &place);
         }
         let Some(requester) = requester else { return };
         if let Some(rule) = certificate {
@@ -150,7 +150,7 @@ impl Parties {
     fn department(&self, table: &Table<'_, '_>, id: &Placed<Arc<str>>) -> Option<Arc<Department>> {
         let found = self.departments.get(&id.value).cloned();
         if found.is_none() {
-            dangling(table, id, ("部门", "department"), self.departments.keys());
+            table.problems().dangling(id, ("部门", "department"), self.departments.keys());
         }
         found
     }
@@ -201,7 +201,7 @@ fn read_regions(root: &Table<'_, '_>) -> HashMap<Arc<str>, Region> {
         table.finish();
     }
     for (_, parent) in parents.iter().filter(|(_, parent)| !regions.contains_key(&*parent.value)) {
-        dangling(root, parent, ("行政区划", "region"), regions.keys());
+        root.problems().dangling(parent, ("行政区划", "region"), regions.keys());
     }
     report_cycles(root, &parents);
     regions
@@ -215,27 +215,9 @@ fn missing_file(file: &str, problems: &Problems) {
 fn is_new<T>(table: &Table<'_, '_>, id: &Placed<Arc<str>>, known: &HashMap<Arc<str>, T>) -> bool {
     let new = !known.contains_key(&id.value);
     if !new {
-        report_twice(&id.value, &id.place, table.problems());
+        table.problems().twice(&id.value, &id.place);
     }
     new
-}
-
-fn report_twice(id: &str, place: &Place, problems: &Problems) {
-    let message = Text::new(format!("标识 `{id}` 重复登记"), format!("`{id}` is registered twice"));
-    problems.error(place, "duplicate_id", message, None);
-}
-
-fn dangling<'k>(
-    table: &Table<'_, '_>,
-    written: &Placed<impl AsRef<str>>,
-    (zh, en): (&str, &str),
-    known: impl Iterator<Item = &'k Arc<str>>,
-) {
-    let text = written.value.as_ref();
-    let message = Text::new(format!("{zh} `{text}` 未登记"), format!("{en} `{text}` is not registered"));
-    let help =
-        nearest(text, known.map(|id| &**id)).map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")));
-    table.problems().error(&written.place, "dangling_reference", message, help);
 }
 
 /// Each ring of parents is reported once, at the parent that its first written member names.

@@ -34,6 +34,8 @@ pub struct Finding {
     pub included: Option<u64>,
     /// Trusted witnesses that signed that tree.
     pub witnessed: Vec<String>,
+    /// How many entries the witnesses had cosigned when the field was made: its word alone.
+    pub told_witnessed: Option<u64>,
     /// When a trusted witness had not seen the entry yet, and when one first had: between the two it was published.
     pub between: (Option<Timestamp>, Option<Timestamp>),
     /// The log contradicts what it signed.
@@ -82,6 +84,7 @@ fn field(text: &str, question: &Question<'_>, finding: &mut Finding) -> Result<(
     finding.index = number("index").ok_or_else(not_one)?;
     let leaf: [u8; 32] = bytes("leaf").and_then(|leaf| leaf.try_into().ok()).ok_or_else(not_one)?;
     finding.leaf = BASE64_STANDARD.encode(leaf);
+    finding.told_witnessed = number("witnessed");
     same_log(&finding.origin, question.keys)?;
 
     let unsigned = || no("回执没有签名，只是一项陈述", "the receipt is not signed: it is a mere statement");

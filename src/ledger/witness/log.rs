@@ -134,7 +134,9 @@ impl Ledger {
     pub fn witnessed(&self, checkpoint: &Unwitnessed, lines: &[Vec<u8>]) -> io::Result<()> {
         let note = checkpoint.with(lines);
         sys::write_whole(&self.folder.join(WITNESSED), &note)?;
-        self.shared.witnessed_size.store(checkpoint.size, Ordering::Relaxed);
+        if let Some(size) = &self.shared.witnessed {
+            size.store(checkpoint.size, Ordering::Relaxed);
+        }
         // Published with its cosignatures while no newer one has taken its place.
         self.shared.cosigned(&checkpoint.note, note);
         Ok(())

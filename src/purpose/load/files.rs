@@ -7,7 +7,6 @@ use aws_lc_rs::digest::{Context, SHA256, digest};
 
 use super::super::{Grant, ResourcePattern, Scenario};
 use super::grant::Reading;
-use super::report_twice;
 use crate::cores::on_every_core;
 use crate::identity::parties::Parties;
 use crate::written::{Document, Part, Problem, Problems, parts};
@@ -110,7 +109,7 @@ pub(super) fn read<S: AsRef<str> + Sync>(
         for grant in &file.grants {
             if let Some(first) = all.get(&grant.id) {
                 let first = format!("{}:{}", first.place.file, first.place.line);
-                report_twice(("授权", "grant"), &grant.id, &first, &grant.place, problems);
+                problems.known_from(&first, ("授权", "grant"), &grant.id, &grant.place);
                 continue;
             }
             all.insert(grant.id.clone(), grant.clone());

@@ -1,9 +1,9 @@
 //! Reads one of the `[[grants]]`. There may be a hundred thousand, so nothing here looks at two grants at once.
 
-use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::fast::RandomState;
 
 use super::super::{Approval, Grant, GrantStatus, Holder, Items, Quota, ResourcePattern, Scenario, Side};
 use super::{dangling, department, kinds, pattern, validity};
@@ -11,7 +11,7 @@ use crate::catalogue::{Catalogue, Item, Kind, Mode, Operation, Resource, Sharing
 use crate::disclosure::{Form, FormSet};
 use crate::identity::parties::Parties;
 use crate::lang::Text;
-use crate::written::{Placed, Problems, Table, is_region, nearest, units};
+use crate::written::{Problems, Table, Word, did_you_mean, is_region, units};
 
 const FORMS: [(&str, Form); 4] =
     [("reveal", Form::Reveal), ("mask", Form::Mask), ("pseudonymise", Form::Pseudonymise), ("compare", Form::Compare)];
@@ -21,59 +21,74 @@ const SIDES: [(&str, Side); 2] = [("demander", Side::Demander), ("provider", Sid
 const MODES: [(&str, Mode); 3] =
     [("service_interface", Mode::ServiceInterface), ("batch_exchange", Mode::BatchExchange), ("file_download", Mode::FileDownload)];
 
-/// What reading a grant needs of the rest, and the grants so far.
+/// What reading a grant needs of the rest, and what the grants so far share.
 pub(super) struct Reading<'r> {
     parties: &'r Parties,
     catalogue: &'r Catalogue,
     scenarios: &'r HashMap<Arc<str>, Arc<Scenario>>,
-    /// By resource and name: each item and its id, which all grants share.
-    items: HashMap<&'r str, HashMap<&'r str, (Arc<str>, &'r Item)>>,
-    texts: Shared<str>,
-    sets: Shared<Items>,
+    /// By resource and name.
+    assets: HashMap<&'r str, Asset<'r>>,
+    /// `RESOURCE#NAME` of every item, by its number.
+    ids: Vec<Arc<str>>,
+    texts: Mutex<HashSet<Arc<str>, RandomState>>,
+    sets: Mutex<HashMap<Box<[Approved]>, Arc<Items>, RandomState>>,
 }
 
-/// What many grants say alike, held once.
-struct Shared<T: ?Sized>(Mutex<HashSet<Arc<T>>>);
-
-impl<T: ?Sized + Hash + Eq> Shared<T> {
-    fn new() -> Self {
-        Self(Mutex::default())
-    }
-
-    /// The one that is held already, or this.
-    fn of<V: Borrow<T> + Into<Arc<T>>>(&self, value: V) -> Arc<T> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get(value.borrow()) {
-            return known.clone();
-        }
-        let value = value.into();
-        known.insert(value.clone());
-        value
-    }
+struct Asset<'r> {
+    resource: &'r Resource,
+    /// Each item and its number.
+    items: HashMap<&'r str, (u32, &'r Item), RandomState>,
 }
+
+/// An item's number, and the forms approved for it.
+type Approved = (u32, FormSet);
 
 impl<'r> Reading<'r> {
     pub(super) fn new(parties: &'r Parties, catalogue: &'r Catalogue, scenarios: &'r HashMap<Arc<str>, Arc<Scenario>>) -> Self {
-        let of = |resource: &'r Arc<Resource>| {
-            let items = resource.items.iter().map(|item| (&*item.name, (Arc::from(format!("{}#{}", resource.id, item.name)), item)));
-            (&*resource.id, items.collect())
-        };
-        let items = catalogue.resources.values().map(of).collect();
-        Self { parties, catalogue, scenarios, items, texts: Shared::new(), sets: Shared::new() }
+        let (mut ids, mut assets, mut number) = (Vec::new(), HashMap::new(), 0..);
+        for resource in catalogue.resources.values() {
+            ids.extend(resource.items.iter().map(|item| Arc::from(format!("{}#{}", resource.id, item.name))));
+            let items = number.by_ref().zip(&resource.items).map(|(number, item)| (&*item.name, (number, item))).collect();
+            assets.insert(&*resource.id, Asset { resource, items });
+        }
+        Self { parties, catalogue, scenarios, assets, ids, texts: Mutex::default(), sets: Mutex::default() }
+    }
+
+    /// What many grants say alike is held once.
+    fn text(&self, text: &str) -> Arc<str> {
+        let mut known = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(text) {
+            return known.clone();
+        }
+        let text: Arc<str> = text.into();
+        known.insert(text.clone());
+        text
+    }
+
+    /// So are the sets of items.
+    fn set(&self, approved: &[Approved]) -> Arc<Items> {
+        let mut known = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(approved) {
+            return known.clone();
+        }
+        let items = approved.iter().filter_map(|(number, forms)| Some((self.ids.get(*number as usize)?.clone(), *forms)));
+        let items = Arc::new(items.collect::<Items>());
+        known.insert(approved.into(), items.clone());
+        items
     }
 
     /// Reads one grant.
     pub(super) fn read(&self, table: Table<'_, '_>) -> Option<Grant> {
         let id = table.id("id");
         let holder = self.holder(&table);
-        let resource = table.string("resource").and_then(|written| pattern(&table, &written, self.parties, self.catalogue));
+        let resource = table.word("resource").and_then(|written| pattern(&table, written, self.parties, self.catalogue));
         let scenario = self.scenario(&table, resource.as_ref());
         let kinds = kinds(&table);
         let items = self.items(&table, resource.as_ref());
-        let regions = self.regions(&table, items.as_ref());
+        let regions = self.regions(&table, items.as_deref());
         let quota = table.opt_table("quota").map(quota).unwrap_or_default();
-        let application = table.filled("application").map(|text| text.value.into());
-        let legal_basis = table.filled("legal_basis").map(|text| self.texts.of(text.value));
+        let application = table.filled_word("application").map(|word| word.text.into());
+        let legal_basis = table.filled_word("legal_basis").map(|word| self.text(word.text));
         let mode = table.choice("mode", &MODES);
         let validity = validity(&table);
         let status = table.choice("status", &STATUS);
@@ -86,7 +101,7 @@ impl<'r> Reading<'r> {
             resource: resource?,
             scenario: scenario?,
             kinds,
-            items: self.sets.of(items?),
+            items: items?,
             regions,
             quota,
             application: application?,
@@ -101,17 +116,17 @@ impl<'r> Reading<'r> {
     }
 
     fn holder(&self, table: &Table<'_, '_>) -> Option<Holder> {
-        let (requester, holding) = (table.opt_string("requester"), table.opt_string("department"));
+        let (requester, holding) = (table.opt_word("requester"), table.opt_word("department"));
         if requester.is_none() && holding.is_none() && !table.has("requester") && !table.has("department") {
             let message = Text::new("授权须写明 `requester` 或 `department`", "a grant needs a `requester` or a `department`");
             table.problems().error(&table.place(), "missing_holder", message, None);
             return None;
         }
-        let department = holding.as_ref().map(|written| department(table, written, self.parties));
+        let department = holding.map(|written| department(table, written, self.parties));
         let requester = requester.map(|written| {
-            let known = self.parties.requesters.get_key_value(written.value.as_str());
+            let known = self.parties.requesters.get_key_value(written.text);
             if known.is_none() {
-                dangling(table, &written, ("需求系统", "requester"), self.parties.requesters.keys());
+                dangling(table, written, ("需求系统", "requester"), self.parties.requesters.keys());
             }
             known
         });
@@ -138,9 +153,9 @@ impl<'r> Reading<'r> {
     }
 
     fn scenario(&self, table: &Table<'_, '_>, resource: Option<&ResourcePattern>) -> Option<Arc<str>> {
-        let written = table.string("scenario")?;
-        let Some((id, scenario)) = self.scenarios.get_key_value(written.value.as_str()) else {
-            dangling(table, &written, ("场景", "scenario"), self.scenarios.keys());
+        let written = table.word("scenario")?;
+        let Some((id, scenario)) = self.scenarios.get_key_value(written.text) else {
+            dangling(table, written, ("场景", "scenario"), self.scenarios.keys());
             return None;
         };
         if resource.is_some_and(|resource| !scenario.resources.iter().any(|covered| meet(covered, resource, self.catalogue))) {
@@ -148,37 +163,43 @@ impl<'r> Reading<'r> {
                 format!("场景 `{id}` 不包含所授权的数据资源，该授权永远用不上"),
                 format!("scenario `{id}` covers nothing of what is granted: the grant is never used"),
             );
-            table.problems().warning(&written.place, "never_used", message, None);
+            table.problems().warning(&written.place(), "never_used", message, None);
         }
         Some(id.clone())
     }
 
-    fn items(&self, table: &Table<'_, '_>, resource: Option<&ResourcePattern>) -> Option<Items> {
+    fn items(&self, table: &Table<'_, '_>, resource: Option<&ResourcePattern>) -> Option<Arc<Items>> {
         let written = table.table("items")?;
-        let mut items = Items::new();
-        for key in written.keys() {
-            let forms = forms(&written, &key);
+        let one = match resource {
+            Some(ResourcePattern::One(id)) => self.assets.get(&**id),
+            _ => None,
+        };
+        let mut approved: Vec<Approved> = Vec::new();
+        for key in written.names() {
+            let forms = forms(&written, key);
             // Without a known resource its items cannot be told from unknown ones.
             let Some(resource) = resource else { continue };
-            let Some((id, item)) = self.item(resource, &key.value) else {
-                self.report_unknown(resource, &key, table.problems());
+            let found = match one {
+                Some(asset) => asset.items.get(key.text).map(|found| (asset, found)),
+                None => self.item_of_all(resource, key.text),
+            };
+            let Some((asset, (number, item))) = found else {
+                self.report_unknown(resource, key, table.problems());
                 continue;
             };
-            warn(&key, item, forms, table.problems());
-            self.warn_of_what_was_sent(&key, id, item, forms, table.problems());
-            items.insert(id.clone(), forms);
+            warn(key, item, forms, table.problems());
+            warn_of_what_was_sent(key, asset.resource, item, forms, table.problems());
+            approved.push((*number, forms));
         }
         written.finish();
-        Some(items)
+        Some(self.set(&approved))
     }
 
-    /// The item that a grant for `resource` names `written`.
-    fn item(&self, resource: &ResourcePattern, written: &str) -> Option<&(Arc<str>, &'r Item)> {
-        let (of, name) = match resource {
-            ResourcePattern::One(id) => (&**id, written),
-            ResourcePattern::Provider(_) => written.split_once('#').filter(|_| self.covers(resource, written))?,
-        };
-        self.items.get(of)?.get(name)
+    /// The item that a grant for all of a provider's resources names `written`.
+    fn item_of_all(&self, resource: &ResourcePattern, written: &str) -> Option<(&Asset<'r>, &(u32, &'r Item))> {
+        let (of, name) = written.split_once('#').filter(|_| self.covers(resource, written))?;
+        let asset = self.assets.get(of)?;
+        Some((asset, asset.items.get(name)?))
     }
 
     fn covers(&self, resource: &ResourcePattern, item: &str) -> bool {
@@ -186,16 +207,13 @@ impl<'r> Reading<'r> {
         self.catalogue.resources.get(id).is_some_and(|found| resource.covers(&found.id, &found.provider))
     }
 
-    fn report_unknown(&self, resource: &ResourcePattern, key: &Placed<String>, problems: &Problems) {
-        let written = &key.value;
+    fn report_unknown(&self, resource: &ResourcePattern, key: Word<'_, '_>, problems: &Problems) {
+        let written = key.text;
         let known: Vec<&str> = match resource {
             ResourcePattern::One(id) => {
                 self.catalogue.resources.get(id).into_iter().flat_map(|found| &found.items).map(|item| &*item.name).collect()
             }
-            ResourcePattern::Provider(_) => {
-                let all = self.items.values().flat_map(HashMap::values).map(|(id, _)| &**id);
-                all.filter(|id| self.covers(resource, id)).collect()
-            }
+            ResourcePattern::Provider(_) => self.ids.iter().map(|id| &**id).filter(|id| self.covers(resource, id)).collect(),
         };
         let (zh, en) = match resource {
             ResourcePattern::One(id) => {
@@ -206,37 +224,39 @@ impl<'r> Reading<'r> {
                 format!("department `{id}` has no item `{written}`; write `RESOURCE#NAME`"),
             ),
         };
-        let near = nearest(written, known);
-        let help = near.map(|near| Text::new(format!("是否应为 `{near}`？"), format!("did you mean `{near}`?")));
-        problems.error(&key.place, "unknown_item", Text::new(zh, en), help);
+        problems.error(&key.place(), "unknown_item", Text::new(zh, en), did_you_mean(written, known));
     }
 
     /// Regions whose records the grant covers. They cap what is shown, so each resource must be able to tell its records'.
     fn regions(&self, table: &Table<'_, '_>, items: Option<&Items>) -> Vec<Arc<str>> {
-        let written = table.strings("regions");
-        let unfiltered = |resource: &&str| self.catalogue.resources.get(*resource).is_some_and(|found| found.region.is_none());
-        let of_item = |item: &Arc<str>| item.split_once('#').map(|(resource, _)| resource.to_owned());
-        let resources: BTreeSet<String> = items.into_iter().flat_map(|items| items.keys().filter_map(of_item)).collect();
-        if let (Some(region), Some(resource)) = (written.first(), resources.iter().map(String::as_str).find(unfiltered)) {
+        let written: Vec<Word<'_, '_>> = table.words("regions").collect();
+        if let (Some(region), Some(resource)) = (written.first(), items.and_then(|items| self.unfiltered(items))) {
             let message = Text::new(
                 format!("数据资源 `{resource}` 没有 `region_item`，无法按行政区划限定"),
                 format!("resource `{resource}` has no `region_item`: its records cannot be limited to regions"),
             );
-            table.problems().error(&region.place, "no_region_item", message, None);
+            table.problems().error(&region.place(), "no_region_item", message, None);
         }
         let mut regions: Vec<Arc<str>> = Vec::with_capacity(written.len());
         for region in written {
-            if !is_region(&region.value) {
-                let message = Text::new(format!("`{}` 不是行政区划代码", region.value), format!("`{}` is not a region code", region.value));
+            let text = region.text;
+            if !is_region(text) {
+                let message = Text::new(format!("`{text}` 不是行政区划代码"), format!("`{text}` is not a region code"));
                 let help = Text::new("应为 6 至 12 位数字", "6 to 12 digits");
-                table.problems().error(&region.place, "wrong_value", message, Some(help));
-            } else if !self.parties.knows_region(&region.value) {
-                dangling(table, &region, ("行政区划", "region"), self.parties.regions.keys());
+                table.problems().error(&region.place(), "wrong_value", message, Some(help));
+            } else if !self.parties.knows_region(text) {
+                dangling(table, region, ("行政区划", "region"), self.parties.regions.keys());
             } else {
-                regions.push(region.value.into());
+                regions.push(text.into());
             }
         }
         regions
+    }
+
+    /// The first resource of the items whose records tell no region.
+    fn unfiltered<'i>(&self, items: &'i Items) -> Option<&'i str> {
+        let resources: BTreeSet<&str> = items.keys().filter_map(|item| item.split_once('#')).map(|(resource, _)| resource).collect();
+        resources.into_iter().find(|id| self.catalogue.resources.get(*id).is_some_and(|found| found.region.is_none()))
     }
 
     /// Both sides approve (order 809, article 20).
@@ -245,19 +265,19 @@ impl<'r> Reading<'r> {
         let mut sides = Vec::new();
         for approval in table.tables("approvals") {
             let side = approval.choice("side", &SIDES);
-            let name = approval.filled("name");
-            let post = approval.filled("post");
-            let date = approval.parsed("date", units::date);
-            let document = approval.filled("document");
-            if date.as_ref().zip(until).is_some_and(|(date, until)| date.value > until) {
+            let name = approval.filled_word("name");
+            let post = approval.filled_word("post");
+            let date = approval.read("date", units::date);
+            let document = approval.filled_word("document");
+            if date.zip(until).is_some_and(|(date, until)| date > until) {
                 let message = Text::new("审批日期晚于授权的截止日期", "the approval is dated after the grant's last day");
                 approval.problems().warning(&approval.place_of("date"), "approved_late", message, None);
             }
             approval.finish();
             sides.extend(side);
             if let (Some(side), Some(name), Some(post), Some(date), Some(document)) = (side, name, post, date, document) {
-                let [name, post, document] = [name, post, document].map(|text| self.texts.of(text.value));
-                approvals.push(Approval { side, name, post, date: date.value, document });
+                let [name, post, document] = [name, post, document].map(|word| self.text(word.text));
+                approvals.push(Approval { side, name, post, date, document });
             }
         }
         for (side, zh) in [(SIDES[0], "需求部门"), (SIDES[1], "提供部门")] {
@@ -273,36 +293,35 @@ impl<'r> Reading<'r> {
         }
         approvals
     }
+}
 
-    /// A mask over what the caller itself sent hides nothing from it.
-    fn warn_of_what_was_sent(&self, key: &Placed<String>, id: &str, item: &Item, forms: FormSet, problems: &Problems) {
-        if forms.contains(Form::Reveal) || !(forms.contains(Form::Mask) || forms.contains(Form::Pseudonymise)) {
-            return;
-        }
-        let Some(resource) = id.split_once('#').and_then(|(resource, _)| self.catalogue.resources.get(resource)) else { return };
-        let is_item = |sent: &str| *item.name == *sent || item.paths.iter().any(|path| path.last_name() == Some(sent));
-        let mut shown = resource.operations.iter().filter(|operation| operation.kind != Kind::Verify).peekable();
-        let sent = |operation: &Arc<Operation>| match &operation.subject {
-            Some(SubjectSource::Content(path)) => path.last_name().is_some_and(is_item),
-            Some(SubjectSource::Path(name) | SubjectSource::Query(name)) => is_item(name),
-            None => false,
-        };
-        if shown.peek().is_some() && shown.all(sent) {
-            let name = &key.value;
-            let message = Text::new(
-                format!("`{name}` 由调用方自己写明，脱敏或假名化对它不起作用"),
-                format!("the caller sends `{name}` itself: masking it hides nothing from it"),
-            );
-            let help = Text::new("不需要返回的，不列入授权即可", "where it need not come back, leave it out of the grant");
-            problems.warning(&key.place, "mask_of_what_was_sent", message, Some(help));
-        }
+/// A mask over what the caller itself sent hides nothing from it.
+fn warn_of_what_was_sent(key: Word<'_, '_>, resource: &Resource, item: &Item, forms: FormSet, problems: &Problems) {
+    if forms.contains(Form::Reveal) || !(forms.contains(Form::Mask) || forms.contains(Form::Pseudonymise)) {
+        return;
+    }
+    let is_item = |sent: &str| *item.name == *sent || item.paths.iter().any(|path| path.last_name() == Some(sent));
+    let mut shown = resource.operations.iter().filter(|operation| operation.kind != Kind::Verify).peekable();
+    let sent = |operation: &Arc<Operation>| match &operation.subject {
+        Some(SubjectSource::Content(path)) => path.last_name().is_some_and(is_item),
+        Some(SubjectSource::Path(name) | SubjectSource::Query(name)) => is_item(name),
+        None => false,
+    };
+    if shown.peek().is_some() && shown.all(sent) {
+        let name = key.text;
+        let message = Text::new(
+            format!("`{name}` 由调用方自己写明，脱敏或假名化对它不起作用"),
+            format!("the caller sends `{name}` itself: masking it hides nothing from it"),
+        );
+        let help = Text::new("不需要返回的，不列入授权即可", "where it need not come back, leave it out of the grant");
+        problems.warning(&key.place(), "mask_of_what_was_sent", message, Some(help));
     }
 }
 
 /// Forms that can never be used: approved by mistake, or missing in the catalogue.
-fn warn(key: &Placed<String>, item: &Item, forms: FormSet, problems: &Problems) {
-    let name = &key.value;
-    let warn = |code, zh: String, en: String| problems.warning(&key.place, code, Text::new(zh, en), None);
+fn warn(key: Word<'_, '_>, item: &Item, forms: FormSet, problems: &Problems) {
+    let name = key.text;
+    let warn = |code, zh: String, en: String| problems.warning(&key.place(), code, Text::new(zh, en), None);
     if item.sharing == Sharing::NotShared {
         warn(
             "item_not_shared",
@@ -334,22 +353,22 @@ fn meet(a: &ResourcePattern, b: &ResourcePattern, catalogue: &Catalogue) -> bool
     }
 }
 
-fn forms(items: &Table<'_, '_>, key: &Placed<String>) -> FormSet {
+fn forms(items: &Table<'_, '_>, key: Word<'_, '_>) -> FormSet {
     let mut forms = FormSet::default();
-    let written = items.strings(&key.value);
-    if written.is_empty() {
-        items.wrong_value(&key.value, "应列出提供形式，例如 `[\"mask\"]`", "must list forms, such as `[\"mask\"]`");
+    let mut written = items.words(key.text).peekable();
+    if written.peek().is_none() {
+        items.wrong_value(key.text, "应列出提供形式，例如 `[\"mask\"]`", "must list forms, such as `[\"mask\"]`");
     }
     for word in written {
-        match FORMS.iter().find(|(name, _)| *name == word.value) {
+        match FORMS.iter().find(|(name, _)| *name == word.text) {
             Some((_, form)) => forms.insert(*form),
             None => {
-                let message = Text::new(format!("没有 `{}` 这种提供形式", word.value), format!("there is no form `{}`", word.value));
+                let message = Text::new(format!("没有 `{}` 这种提供形式", word.text), format!("there is no form `{}`", word.text));
                 let help = Text::new(
                     "可用：`reveal`、`mask`、`pseudonymise`、`compare`",
                     "there are `reveal`, `mask`, `pseudonymise` and `compare`",
                 );
-                items.problems().error(&word.place, "wrong_value", message, Some(help));
+                items.problems().error(&word.place(), "wrong_value", message, Some(help));
             }
         }
     }

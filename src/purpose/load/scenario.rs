@@ -17,17 +17,16 @@ pub(super) fn read(root: Table<'_, '_>, parties: &Parties, catalogue: &Catalogue
     let id = root.id("id");
     let name = root.text("name");
     let purpose = root.filled("purpose").map(|text| text.value);
-    let lead = root.string("lead").and_then(|lead| department(&root, &lead, parties));
-    let participants = root.strings("participants");
-    let participants = participants.iter().filter_map(|id| department(&root, id, parties)).collect();
+    let lead = root.word("lead").and_then(|lead| department(&root, lead, parties));
+    let participants = root.words("participants").filter_map(|id| department(&root, id, parties)).collect();
     if !root.has("resources") {
         root.missing("resources");
     }
-    let resources = root.strings("resources");
-    if resources.is_empty() && root.has("resources") {
+    let mut resources = root.words("resources").peekable();
+    if resources.peek().is_none() && root.has("resources") {
         root.wrong_value("resources", "不得为空", "must not be empty");
     }
-    let resources = resources.iter().filter_map(|written| pattern(&root, written, parties, catalogue)).collect();
+    let resources = resources.filter_map(|written| pattern(&root, written, parties, catalogue)).collect();
     let kinds = kinds(&root);
     let legal_basis = root.filled("legal_basis").map(|text| text.value);
     let matter_codes = root.strings("matter_codes").into_iter().map(|code| code.value).collect();

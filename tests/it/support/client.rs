@@ -259,6 +259,8 @@ pub struct Answer {
 pub struct Receipt {
     pub index: u64,
     pub leaf: String,
+    /// How much of the log its witnesses had cosigned, where it has any.
+    pub witnessed: Option<u64>,
 }
 
 impl Answer {
@@ -303,10 +305,11 @@ impl Answer {
         use base64::Engine;
         let item: sfv::Item = sfv::Parser::new(self.field("share-receipt")).parse().unwrap();
         assert_eq!(item.bare_item.as_string().unwrap().as_str(), "gw-1.test.example");
-        let index = i64::from(item.params["index"].as_integer().unwrap());
+        let number = |name: &str| Some(u64::try_from(i64::from(item.params.get(name)?.as_integer().unwrap())).unwrap());
         let leaf = item.params["leaf"].as_byte_sequence().unwrap();
         assert_eq!(leaf.len(), 32);
-        Receipt { index: u64::try_from(index).unwrap(), leaf: base64::engine::general_purpose::STANDARD.encode(leaf) }
+        let leaf = base64::engine::general_purpose::STANDARD.encode(leaf);
+        Receipt { index: number("index").unwrap(), leaf, witnessed: number("witnessed") }
     }
 
     /// The problem document of a refusal with this code, which must be one in every respect.

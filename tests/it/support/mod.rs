@@ -12,7 +12,7 @@ pub mod postgres;
 pub mod scripted;
 pub mod world;
 
-pub use client::{Answer, Ask, Client, Speak};
+pub use client::{Answer, Ask, Client, Receipt, Speak};
 pub use gateway::Gateway;
 pub use world::{Setup, World};
 
