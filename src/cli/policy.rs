@@ -78,13 +78,11 @@ fn load_configured(settings: &Settings) -> Result<Snapshot, Exit> {
     load(&open_config(settings)?.control, settings)
 }
 
-/// Loads a control folder and prints what is wrong with it.
+/// Loads a control folder and prints what is wrong with it. What is merely to be looked at is told by `kanhe check`: said
+/// before every answer, it would hide the one that was asked for.
 fn load(folder: &Path, settings: &Settings) -> Result<Snapshot, Exit> {
     match Snapshot::load(folder) {
-        Ok((snapshot, warnings)) => {
-            print_problems(&warnings, settings);
-            Ok(snapshot)
-        }
+        Ok((snapshot, _)) => Ok(snapshot),
         Err(Refused { errors, warnings }) => {
             print_problems(&warnings, settings);
             print_problems(&errors, settings);

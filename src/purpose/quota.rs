@@ -145,7 +145,7 @@ impl Quotas {
     /// counted. Waits only where this gateway holds too little of the day. None: the grant has no quota.
     pub async fn take(self: &Arc<Self>, grant: &Grant, most: u64, now: Timestamp, zone: &TimeZone) -> Result<Option<Taken>, Refused> {
         let quota = grant.quota;
-        if quota.rate.is_none() && quota.calls_per_day.is_none() && quota.records_per_day.is_none() {
+        if !quota.is_counted() {
             return Ok(None);
         }
         let most = if quota.records_per_day.is_some() { most } else { 0 };

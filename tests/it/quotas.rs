@@ -17,6 +17,7 @@ const LOGS: [&str; 2] = ["gw-1.test.example", "gw-2.test.example"];
 fn worlds(database: &Postgres, ca: &Path, quota: &str) -> Vec<World> {
     let with_quota = |log: &&str| {
         let world = world(log, database, ca, "local");
+        world.at_noon();
         world.edit("grants/all.toml", |text| {
             let at = text.find("id = \"g-002\"").unwrap();
             let (before, grant) = text.split_at(at);
@@ -189,6 +190,7 @@ async fn records_are_shared_too_and_what_one_holds_unused_the_other_gets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_alone_counts_records_by_its_ledger_through_restarts() {
     let world = World::new();
+    world.at_noon();
     world.edit("grants/all.toml", |text| {
         let at = text.find("id = \"g-002\"").unwrap();
         let (before, grant) = text.split_at(at);

@@ -61,6 +61,12 @@ async fn a_requester_holds_a_signed_promise_at_once_and_proof_on_demand() {
     assert_eq!((code, &found["ok"], &found["index"]), (0, &json!(true), &json!(index)), "{found}");
     assert_eq!(found["promises"], json!({"signed": true, "included": false, "witnessed": false}));
 
+    let vkey = world.folder.path().join("ledger/log.vkey").display().to_string();
+    let kept = world.folder.path().join("kept").display().to_string();
+    let told = world.kanhe(&["--lang", "en", "ledger", "verify", "--receipt", &kept, "--key", &vkey, "--witness", "nonsense"]);
+    let text = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.code() == Some(2) && text.contains("`nonsense` is neither a verifier key"), "{text}");
+
     // The proof does not wait for the next checkpoint.
     let answer = ask_for(&gateway, &format!("receipts/{index}"), &world.housing()).await;
     assert_eq!(
@@ -208,5 +214,8 @@ fn a_receipt_is_judged_only_with_a_key_that_is_named() {
     assert_eq!(without.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&without.stderr).contains("--key"));
     assert_eq!(run(&["ledger", "verify", "--receipt", &path, "--key", "/nowhere"]).status.code(), Some(2));
+    let told = run(&["--lang", "en", "ledger", "verify", "--receipt", &path, "--key", "nonsense"]);
+    let text = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.code() == Some(2) && text.contains("`nonsense` is neither a verifier key"), "{text}");
     assert_eq!(run(&["ledger", "verify", "--receipt", "/nowhere", "--key", "/nowhere"]).status.code(), Some(2));
 }

@@ -188,6 +188,7 @@ async fn policies_and_the_catalogue_say_no() {
 #[tokio::test(flavor = "multi_thread")]
 async fn quotas_origins_and_crowds() {
     let world = World::with(Setup { limits: "in_flight = 1", ..Setup::default() });
+    world.at_noon();
     let gateway = world.serve();
     let housing = world.housing();
     let get = |target: &str| gateway.ask("GET", target).token(&housing).purpose("housing");

@@ -61,8 +61,17 @@ impl VerifyArgs {
 
 /// A key as it is written, or the text of the file that holds it.
 pub(super) fn written(key: &str) -> Result<String, Trouble> {
-    let is_key = key.matches('+').count() >= 2 && !Path::new(key).exists();
-    if is_key { Ok(key.to_owned()) } else { String::from_utf8(content_of(Path::new(key))?).map_err(|_| not_text(key)) }
+    let (path, looks_like_key) = (Path::new(key), key.matches('+').count() >= 2);
+    if key == "-" || path.exists() {
+        return String::from_utf8(content_of(path)?).map_err(|_| not_text(key));
+    }
+    if looks_like_key {
+        return Ok(key.to_owned());
+    }
+    Err(Trouble::Text(Text::new(
+        format!("`{key}` 既不是公钥（`名称+8 位十六进制+base64`），也不是存在的文件"),
+        format!("`{key}` is neither a verifier key (`NAME+8 hexadecimal digits+base64`) nor a file that exists"),
+    )))
 }
 
 fn not_text(path: &str) -> Trouble {
