@@ -56,7 +56,9 @@ pub fn requester(n: u64) -> String {
 
 fn granted(n: u64, time: &str, out: &mut String) {
     use std::fmt::Write;
-    let (app, resource, scenario) = (mix(n ^ 0x4e9) % 200, mix(n ^ 0x4e5) % 120, mix(n ^ 0x5ce) % 40);
+    let (app, resource) = (mix(n ^ 0x4e9) % 200, mix(n ^ 0x4e5) % 120);
+    // The grant, of 24,000, says for which scenario.
+    let scenario = mix((app << 16) | resource) % 40;
     let (id, case, subject, zeros) = (id(n), case(n), subject(n), "0".repeat(64));
     let form = ["mask", "reveal", "pseudonymise"][usize::try_from(mix(n ^ 0xf0) % 3).unwrap()];
     write!(
