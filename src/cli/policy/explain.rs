@@ -11,15 +11,11 @@ use jiff::tz::TimeZone;
 
 use super::{Exit, Settings, entry, load_configured, open_config, print_trouble};
 use crate::cli::{Format, out};
-use crate::identity::parties::Parties;
 use crate::lang::Text;
 use crate::policy::explain::{Alternatives, RegionWhy};
 use crate::policy::supposed::Supposed;
 use crate::replay::{self, Recorded};
 use crate::snapshot::Snapshot;
-
-/// So many regions are named where one is unknown.
-const MOST_REGIONS: usize = 20;
 
 /// Arguments of `kanhe policy explain`.
 #[derive(Args)]
@@ -101,10 +97,6 @@ fn tell(
     alternatives: &Alternatives,
     settings: &Settings,
 ) -> Exit {
-    if let Some(unknown) = regions.iter().find(|code| !snapshot.parties.knows_region(code)) {
-        print_trouble(&not_a_region(unknown, &snapshot.parties), settings);
-        return Exit::Trouble;
-    }
     let explanation = snapshot.policies.explain(supposed, snapshot.world(), alternatives);
     let regions = snapshot.policies.explain_regions(supposed, snapshot.world(), regions);
     let told = Told { entry, supposed, regions, snapshot: &snapshot.digest, zone: &snapshot.parties.time_zone };
@@ -113,23 +105,4 @@ fn tell(
         Format::Human => out(&people::explanation(&told, &explanation, settings.lang)),
     }
     if explanation.outcome == "allow" { Exit::Yes } else { Exit::No }
-}
-
-/// What is no region, and which are: those registered, else codes of six digits.
-fn not_a_region(code: &str, parties: &Parties) -> Text {
-    let mut known: Vec<_> = parties.regions.keys().map(|known| format!("`{known}`")).collect();
-    known.sort_unstable();
-    if known.is_empty() {
-        return Text::new(
-            format!("`{code}` 不是行政区划代码，应为 6 位数字，如 `990102`"),
-            format!("`{code}` is no region's code: six digits, such as `990102`"),
-        );
-    }
-    let more = known.len() > MOST_REGIONS;
-    known.truncate(MOST_REGIONS);
-    let (known, zh, en) = (known.join(", "), if more { " 等" } else { "" }, if more { " and more" } else { "" });
-    Text::new(
-        format!("没有登记行政区划 `{code}`；`regions.toml` 中有：{known}{zh}"),
-        format!("region `{code}` is not registered; `regions.toml` has {known}{en}"),
-    )
 }
