@@ -214,7 +214,7 @@ async fn a_block_device_that_fails_closes_the_gateway_although_it_recovers() {
     let Some((world, disk, gateway, receipt)) = on_ext4().await else { return };
     disk.room(false);
     let refused = call_until_refused(&gateway, &world.housing(), 20_000).await;
-    assert_closed(&world, &gateway, &refused, &["os error 5", "os error 30"]).await;
+    assert_closed(&world, &gateway, &refused, &["os error 5", "os error 28", "os error 30"]).await;
     // The device takes writes again, and a sync would succeed: what it lost it does not tell.
     disk.room(true);
     gateway.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await.refused(503, "ledger_unavailable");
