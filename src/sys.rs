@@ -2,7 +2,7 @@
 //! that what they promise is read in one place.
 
 use std::cell::RefCell;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -20,6 +20,29 @@ pub fn now() -> Timestamp {
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 pub fn instant() -> Instant {
     Instant::now()
+}
+
+/// An exclusive lock on a file or folder, held against other processes and other holders in this one. Let go of when it is
+/// dropped, and not only when the last copy of the file is closed: a process that was just begun has one for a moment.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Lock {
+    /// None: another holds it.
+    pub fn try_on(file: File) -> io::Result<Option<Self>> {
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file does the same, later perhaps.
+        let _ = self.0.unlock();
+    }
 }
 
 /// Bytes drawn from the generator at a time: one call of it costs as much as dozens of ids.
@@ -106,5 +129,18 @@ mod tests {
         // More than is drawn at a time.
         let long = random::<3000>();
         assert!(long.chunks_exact(8).all(|chunk| chunk != [0; 8]));
+    }
+
+    #[test]
+    fn a_lock_is_let_go_although_a_copy_of_its_file_is_open() {
+        let path = std::env::temp_dir().join(format!("kanhe-lock-{}", hex::encode(random::<6>())));
+        let open = || File::options().create(true).truncate(false).write(true).open(&path).unwrap();
+        let file = open();
+        let _copy = file.try_clone().unwrap();
+        let lock = Lock::try_on(file).unwrap().unwrap();
+        assert!(Lock::try_on(open()).unwrap().is_none());
+        drop(lock);
+        assert!(Lock::try_on(open()).unwrap().is_some());
+        fs::remove_file(&path).unwrap();
     }
 }

@@ -93,6 +93,8 @@ use receipt::Sealed;
 use volume::{Files, Volume};
 use writer::Writer;
 
+use crate::sys::{self, Lock};
+
 /// An entry that is durable.
 #[derive(Clone)]
 pub struct Committed {
@@ -203,7 +205,7 @@ pub struct Ledger {
     register: Mutex<Option<register::Feed>>,
     database: Mutex<Option<register::SharedFeed>>,
     /// Held while the ledger is open: two writers would make two histories.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl fmt::Debug for Ledger {
@@ -287,7 +289,7 @@ impl Ledger {
 
     fn close_unknown(&self, open: &[u64]) -> Result<(), Unavailable> {
         for &receipt_of in open {
-            let id = hex::encode(crate::sys::random::<16>());
+            let id = hex::encode(sys::random::<16>());
             let settled = entry::Settled { id: &id, receipt_of, outcome: "unknown", ..entry::Settled::default() };
             let draft = settled.draft().map_err(|_| Unavailable::Poisoned)?;
             // They become durable before or with the first share: the queue keeps order.
@@ -448,17 +450,16 @@ impl Drop for Ledger {
 }
 
 /// One writer to a folder, whatever process it is in.
-fn lock(config: &Config, patience: Duration) -> Result<File, OpenError> {
-    let folder = File::open(&config.folder).map_err(|error| OpenError::io(&config.folder, &error))?;
-    let since = crate::sys::instant();
+fn lock(config: &Config, patience: Duration) -> Result<Lock, OpenError> {
+    let since = sys::instant();
     loop {
-        match rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(folder),
-            Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < patience => std::thread::sleep(Duration::from_millis(2)),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+        let lock = File::open(&config.folder).and_then(Lock::try_on);
+        match lock.map_err(|error| OpenError::io(&config.folder, &error))? {
+            Some(lock) => return Ok(lock),
+            None if since.elapsed() < patience => std::thread::sleep(Duration::from_millis(2)),
+            None => {
                 return Err(OpenError::refused(&config.folder, "另一个进程正在使用该台账", "another process has this ledger open"));
             }
-            Err(errno) => return Err(OpenError::io(&config.folder, &errno.into())),
         }
     }
 }

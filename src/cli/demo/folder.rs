@@ -1,14 +1,12 @@
 //! The demo's folder: what the demo made it may make again, anything else it leaves alone.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
-
 use super::Trouble;
-use crate::sys;
+use crate::sys::{self, Lock};
 
 /// Tells a demo's folder from any other; locked while a demo runs in it.
 const MARKER: &str = ".kanhe-demo";
@@ -39,7 +37,7 @@ const MADE: [&str; 18] = [
 pub(super) struct Folder {
     root: PathBuf,
     /// Holds the lock; the system lets go of it when the demo ends, however it ends.
-    _marker: File,
+    _marker: Lock,
 }
 
 impl Folder {
@@ -58,13 +56,13 @@ impl Folder {
         let marker = root.join(MARKER);
         let file =
             OpenOptions::new().create(true).truncate(false).write(true).open(&marker).map_err(|error| cannot_write(&marker, &error))?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        let marker = Lock::try_on(file).map_err(|error| cannot_write(&marker, &error))?.ok_or_else(|| {
             Trouble::new(
                 format!("另一个演示正在使用文件夹 `{}`", root.display()),
                 format!("another demo is running in folder `{}`", root.display()),
             )
         })?;
-        let folder = Self { root, _marker: file };
+        let folder = Self { root, _marker: marker };
         folder.empty()?;
         Ok(folder)
     }

@@ -12,6 +12,7 @@ use super::super::journal::{entries, leaf};
 use super::super::query::{Bundles, bundle, minimum, signed_size};
 use super::sqlite::{self, Sqlite};
 use super::{Broken, Row, Store};
+use crate::sys::{self, Lock};
 
 /// Bundles of 256 entries taken in one transaction.
 const MOST_BUNDLES: u64 = 16;
@@ -159,17 +160,16 @@ pub(in super::super) fn catch_up(folder: &Path, store: &mut impl Store, mut each
 /// Makes the register anew from the log. Where a gateway holds the ledger, that one does it, and this waits until it
 /// has caught up; `each` is told of the progress and the size, and may stop the waiting.
 pub fn rebuild(folder: &Path, mut each: impl FnMut(u64, u64) -> bool) -> Result<(), Broken> {
-    let held = std::fs::File::open(folder)?;
-    match rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {
+    match Lock::try_on(std::fs::File::open(folder)?)? {
+        Some(_held) => {
             sqlite::remove(folder)?;
             catch_up(folder, &mut open(folder)?, each)
         }
-        Err(rustix::io::Errno::WOULDBLOCK) => {
+        None => {
             let size = signed_size(folder)?;
             let wanted = folder.join(REBUILD);
-            crate::sys::write_whole(&wanted, b"")?;
-            let begun = crate::sys::instant();
+            sys::write_whole(&wanted, b"")?;
+            let begun = sys::instant();
             loop {
                 let end = if wanted.exists() { 0 } else { super::Reader::open(folder).ok().flatten().map_or(0, |reader| reader.end()) };
                 if end >= size {
@@ -185,6 +185,5 @@ pub fn rebuild(folder: &Path, mut each: impl FnMut(u64, u64) -> bool) -> Result<
                 std::thread::sleep(EVERY);
             }
         }
-        Err(errno) => Err(io::Error::from(errno).into()),
     }
 }
