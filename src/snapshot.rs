@@ -19,7 +19,7 @@ use crate::catalogue::Catalogue;
 use crate::identity::parties::Parties;
 use crate::policy::{Circumstances, Former, Policies, Sources, World};
 use crate::purpose::bind::{Bound, Registered};
-use crate::purpose::{Purposes, Scenario, Texts};
+use crate::purpose::{Purposes, Texts};
 use crate::written::{Problem, Problems};
 
 pub use publishing::{Publishing, Requirement};
@@ -143,10 +143,11 @@ impl Snapshot {
 
     /// What a decision depends on beside subject, target and purpose.
     pub fn circumstances(&self, bound: &Bound, time: Timestamp, source: IpAddr, network: &Arc<str>) -> Circumstances {
-        self.circumstances_in(&bound.scenario, time, source, network)
+        Circumstances { emergency: bound.emergency(time), ..self.circumstances_at(time, source, network) }
     }
 
-    fn circumstances_in(&self, scenario: &Scenario, time: Timestamp, source: IpAddr, network: &Arc<str>) -> Circumstances {
+    /// As they are whatever the scenario: without an emergency.
+    fn circumstances_at(&self, time: Timestamp, source: IpAddr, network: &Arc<str>) -> Circumstances {
         let zoned = time.to_zoned_datetime(self.parties.time_zone.clone());
         let period = self.purposes.calendar.as_ref().and_then(|calendar| calendar.period_ends(&zoned));
         Circumstances {
@@ -155,7 +156,7 @@ impl Snapshot {
             network: network.clone(),
             work_time: period.is_some(),
             work_period_ends: period.map(|end| end.timestamp()),
-            emergency: scenario.emergency(time),
+            emergency: false,
         }
     }
 }

@@ -108,9 +108,8 @@ async fn share(
     if let Some(claimed) = &claimed {
         shared.probes.take(&subject.requester.id, &claimed.about, admitted.time)?;
     }
-    let counted_grant = bound.grant.as_ref().filter(|grant| grant.quota.is_counted());
-    let taken = match counted_grant {
-        Some(grant) => shared.quotas.take(grant, permit.plan.most(), admitted.time, &snapshot.parties.time_zone).await?,
+    let taken = match &bound.grant {
+        Some(grant) => shared.quotas.take(grant, || permit.plan.most(), admitted.time, &snapshot.parties.time_zone).await?,
         None => None,
     };
 

@@ -211,11 +211,6 @@ pub struct Grant {
 }
 
 impl Quota {
-    /// Whether calls under it are counted at all: a limit on one answer counts nothing.
-    pub fn is_counted(&self) -> bool {
-        self.rate.is_some() || self.calls_per_day.is_some() || self.records_per_day.is_some()
-    }
-
     /// Records that one answer may hold.
     pub fn records(&self) -> Option<u64> {
         self.records_per_call.or(self.records_per_day)

@@ -141,14 +141,20 @@ impl Quotas {
         Self { desk: Some(desk), ..Self::default() }
     }
 
-    /// Counts one call that may show up to `most` records, or says which limit it meets; a call that is not let pass is not
-    /// counted. Waits only where this gateway holds too little of the day. None: the grant has no quota.
-    pub async fn take(self: &Arc<Self>, grant: &Grant, most: u64, now: Timestamp, zone: &TimeZone) -> Result<Option<Taken>, Refused> {
+    /// Counts one call that may show up to `most` records, which is asked where a grant counts them, or says which limit it
+    /// meets; a call that is not let pass is not counted. Waits only where this gateway holds too little of the day. None: the grant has no quota.
+    pub async fn take(
+        self: &Arc<Self>,
+        grant: &Grant,
+        most: impl FnOnce() -> u64,
+        now: Timestamp,
+        zone: &TimeZone,
+    ) -> Result<Option<Taken>, Refused> {
         let quota = grant.quota;
-        if !quota.is_counted() {
+        if quota.rate.is_none() && quota.calls_per_day.is_none() && quota.records_per_day.is_none() {
             return Ok(None);
         }
-        let most = if quota.records_per_day.is_some() { most } else { 0 };
+        let most = quota.records_per_day.map_or(0, |_| most());
         let today = now.to_zoned_datetime(zone.clone());
         for _ in 0..TRIES {
             match self.attempt(grant, most, now, &today)? {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::Snapshot;
 use crate::catalogue::route::Target;
 use crate::identity::Subject;
+use crate::policy::Circumstances;
 use crate::purpose::bind::WouldWork;
 use crate::purpose::fitting::{Fitting, fitting};
 
@@ -26,9 +27,10 @@ impl Snapshot {
     /// for now, and not what it asks for. Takes as long as that many decisions: not for a thread that others wait for.
     pub fn offers(&self, subject: &Subject, time: Timestamp, source: IpAddr, network: &Arc<str>) -> Vec<Offer> {
         let holds_case = subject.scope.as_ref().is_some_and(|scope| scope.case.is_some());
+        let now = self.circumstances_at(time, source, network);
         let offer = |Fitting { target, purposes }| {
             let scenarios = purposes.iter().filter_map(|(scenario, grant)| {
-                let circumstances = self.circumstances_in(scenario, time, source, network);
+                let circumstances = Circumstances { emergency: scenario.emergency(time), ..now.clone() };
                 let purpose = (&**scenario, grant.as_deref());
                 let case = self.policies.case_needed(subject, &target, purpose, holds_case, &circumstances)?;
                 Some(WouldWork { scenario: scenario.id.clone(), case })

@@ -22,7 +22,6 @@ mod words;
 
 pub use parts::{Part, parts};
 pub use problem::{Lines, Place, Placed, Problem, Problems, place_in};
-use words::distance;
 pub use words::{Word, did_you_mean, is_id, is_region, nearest};
 
 use toml::de::DeTable;
@@ -459,15 +458,11 @@ impl<'d, 'i> Table<'d, 'i> {
         let known: BTreeSet<&str> = taken.chain(absent.lines()).collect();
         for member in self.table.iter().filter(|member| !member.taken.get()) {
             let written = &member.key;
-            let near = known.iter().map(|known| (distance(known, written), known)).min().filter(|(far, _)| *far <= 2 + written.len() / 6);
-            let help = match near {
-                Some((_, known)) => Text::new(format!("是否应为 `{known}`？"), format!("did you mean `{known}`?")),
-                None => {
-                    let known: Vec<_> = known.iter().map(|known| format!("`{known}`")).collect();
-                    let known = known.join(", ");
-                    Text::new(format!("可用的键：{known}"), format!("known here: {known}"))
-                }
-            };
+            let help = did_you_mean(written, known.iter().copied()).unwrap_or_else(|| {
+                let known: Vec<_> = known.iter().map(|known| format!("`{known}`")).collect();
+                let known = known.join(", ");
+                Text::new(format!("可用的键：{known}"), format!("known here: {known}"))
+            });
             let name = self.full_name(written);
             self.problems.error(
                 &self.document.place_of(member.at),

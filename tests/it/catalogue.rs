@@ -182,6 +182,7 @@ async fn whatever_is_listed_is_let_pass_and_nothing_else_is() {
             while let Some(answered) = calls.join_next().await {
                 let (scenario, case, passes, status) = answered.unwrap();
                 assert_eq!(status != 403, passes, "{requester} {method} {path} {scenario}{case}: {status}, {told:?}");
+                assert!(![401, 405, 429, 503].contains(&status), "nothing but the answer was to be judged: {status} {method} {path}");
             }
         }
     }

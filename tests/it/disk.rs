@@ -38,6 +38,19 @@ async fn assert_closed(world: &World, gateway: &Gateway, refused: &Answer, errno
     assert!(told, "a log line with path and errno: {log}");
 }
 
+async fn share(gateway: &Gateway, world: &World) -> Answer {
+    gateway.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await
+}
+
+/// Started anew, it shares, and what was acknowledged is there.
+async fn goes_on(world: &World, receipt: &Receipt) {
+    let gateway = world.serve();
+    assert_eq!(share(&gateway, world).await.status, 200);
+    gateway.stop();
+    world.verify();
+    assert_eq!(world.entry(receipt.index)["leaf"], receipt.leaf);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_may_not_grow_closes_the_gateway_until_it_is_restarted() {
     let world = World::with(Setup { telemetry: "log = \"warn\"", ..Setup::default() });
@@ -46,7 +59,7 @@ async fn a_file_that_may_not_grow_closes_the_gateway_until_it_is_restarted() {
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(inner.get_program()).args(inner.get_args());
     let gateway = Gateway::of(command, &world);
-    let shared = gateway.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await;
+    let shared = share(&gateway, &world).await;
     let receipt = shared.receipt();
     let limit = |size| Rlimit { current: size, maximum: None };
     let pid = Pid::from_raw(i32::try_from(gateway.pid()).unwrap());
@@ -56,13 +69,9 @@ async fn a_file_that_may_not_grow_closes_the_gateway_until_it_is_restarted() {
     assert_closed(&world, &gateway, &refused, &["os error 27", "EFBIG", "File too large"]).await;
     // Room again does not help: what the disk holds is known after recovery only.
     prlimit(pid, Resource::Fsize, limit(None)).unwrap();
-    gateway.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await.refused(503, "ledger_unavailable");
+    share(&gateway, &world).await.refused(503, "ledger_unavailable");
     gateway.kill();
-    let again = world.serve();
-    assert_eq!(again.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await.status, 200);
-    again.stop();
-    world.verify();
-    assert_eq!(world.entry(receipt.index)["leaf"], receipt.leaf);
+    goes_on(&world, &receipt).await;
 }
 
 /// A small memory disk, where one may be mounted.
@@ -90,7 +99,7 @@ async fn a_full_disk_closes_the_gateway() {
         return;
     };
     let gateway = world.serve();
-    assert_eq!(gateway.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await.status, 200);
+    assert_eq!(share(&gateway, &world).await.status, 200);
     let mut filler = std::fs::File::create(world.folder.path().join("disk/filler")).unwrap();
     while std::io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
     let refused = call_until_refused(&gateway, &world.housing(), 20_000).await;
@@ -185,19 +194,8 @@ async fn on_ext4() -> Option<(World, Ext4, Gateway, Receipt)> {
     let config = std::fs::read_to_string(world.config()).unwrap();
     std::fs::write(world.config(), config.replace("retention =", "commit_timeout = \"300ms\"\nretention =")).unwrap();
     let gateway = world.serve();
-    let receipt = gateway.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await.receipt();
+    let receipt = share(&gateway, &world).await.receipt();
     Some((world, disk, gateway, receipt))
-}
-
-/// After the repair and a restart shares go on, and what was acknowledged is there.
-async fn goes_on_after_a_restart(world: &World, disk: &Ext4, gateway: Gateway, receipt: &Receipt) {
-    gateway.kill();
-    disk.repaired();
-    let again = world.serve();
-    assert_eq!(again.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await.status, 200);
-    again.stop();
-    world.verify();
-    assert_eq!(world.entry(receipt.index)["leaf"], receipt.leaf);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,7 +204,9 @@ async fn a_filesystem_that_turns_read_only_closes_the_gateway_until_it_is_restar
     disk.turns_read_only();
     let refused = call_until_refused(&gateway, &world.housing(), 500).await;
     assert_closed(&world, &gateway, &refused, &["os error 30", "os error 5"]).await;
-    goes_on_after_a_restart(&world, &disk, gateway, &receipt).await;
+    gateway.kill();
+    disk.repaired();
+    goes_on(&world, &receipt).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,8 +217,10 @@ async fn a_block_device_that_fails_closes_the_gateway_although_it_recovers() {
     assert_closed(&world, &gateway, &refused, &["os error 5", "os error 28", "os error 30"]).await;
     // The device takes writes again, and a sync would succeed: what it lost it does not tell.
     disk.room(true);
-    gateway.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await.refused(503, "ledger_unavailable");
-    goes_on_after_a_restart(&world, &disk, gateway, &receipt).await;
+    share(&gateway, &world).await.refused(503, "ledger_unavailable");
+    gateway.kill();
+    disk.repaired();
+    goes_on(&world, &receipt).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,7 +236,7 @@ async fn a_disk_that_hangs_refuses_in_time_and_goes_on_by_itself() {
     assert_eq!(gateway.admin("/livez").0, 200);
     drop(frozen);
     eventually("the disk answers again", || (gateway.admin("/readyz").0 == 200).then_some(()));
-    let later = gateway.ask("GET", "/psb/population").token(&world.housing()).purpose("housing").send().await.receipt();
+    let later = share(&gateway, &world).await.receipt();
     assert!(later.index > receipt.index);
     gateway.stop();
     world.verify();

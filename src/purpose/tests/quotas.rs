@@ -17,7 +17,7 @@ fn with(quota: &str) -> World {
 fn try_take(quotas: &Arc<Quotas>, world: &World, most: u64, now: &str) -> Result<Option<Box<Spent>>, Refused> {
     let now: Timestamp = now.parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let taken = runtime.block_on(quotas.take(&world.purposes.grants["g1"], most, now, &world.parties.time_zone))?;
+    let taken = runtime.block_on(quotas.take(&world.purposes.grants["g1"], || most, now, &world.parties.time_zone))?;
     Ok(taken.and_then(crate::purpose::quota::Taken::recorded))
 }
 
@@ -127,7 +127,7 @@ fn a_call_that_is_not_recorded_was_none() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let now: Timestamp = NOON.parse().unwrap();
     for _ in 0..3 {
-        let taken = runtime.block_on(quotas.take(&world.purposes.grants["g1"], 6, now, &world.parties.time_zone));
+        let taken = runtime.block_on(quotas.take(&world.purposes.grants["g1"], || 6, now, &world.parties.time_zone));
         drop(taken.unwrap().unwrap());
     }
     assert!(try_take(&quotas, &world, 6, NOON).unwrap().is_some());
